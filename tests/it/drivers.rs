@@ -17,6 +17,7 @@ mod returned;
 mod served;
 mod silence;
 mod sqlite;
+mod values;
 mod walled;
 
 use crate::support::Temp;

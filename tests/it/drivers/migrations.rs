@@ -1,7 +1,7 @@
 //! Claims about migrations that hold on every database.
 
 use super::{Place, failure, job};
-use dbward::agent::drivers::{JobEffect, RunOutcome};
+use dbward::agent::drivers::{DriverJob, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 use serde_json::{Value, json};
 
@@ -22,8 +22,12 @@ pub fn migrate(place: &Place, operation: Operation, detail: &str) -> RunOutcome 
     place.run(&job(operation, &[detail]))
 }
 
+pub fn job_of(migrations: &[(&str, &str)]) -> DriverJob {
+    job(Operation::MigrateUp, &[&detail("up", migrations, None)])
+}
+
 pub fn up(place: &Place, migrations: &[(&str, &str)]) -> RunOutcome {
-    migrate(place, Operation::MigrateUp, &detail("up", migrations, None))
+    place.run(&job_of(migrations))
 }
 
 #[track_caller]

@@ -1,21 +1,25 @@
-//! PostgreSQL: the claims of every database, awkward values, and what is its own.
+//! PostgreSQL: the claims of every database, and what is its own.
 
 mod alone;
 mod bounds;
 pub mod cluster;
 mod logins;
 mod migrations;
+mod plans;
+mod poolers;
 mod rehearsed;
 mod rows_returned;
 mod served;
 mod words;
 
-use super::places::{on_server, postgres, postgres_made};
-use super::{Journal, claims, failure, job};
+use super::places::{on_server, postgres};
+use super::{Journal, claims, failure, job, running};
+use crate::support::eventually;
 use dbward::agent::config::DriverConfig;
-use dbward::agent::drivers::{Cancel, JobEffect};
+use dbward::agent::drivers::{Cancel, JobEffect, StopReason};
 use dbward::domain::id::Operation;
 use serde_json::json;
+use std::sync::Arc;
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
@@ -104,115 +108,6 @@ fn postgres_keeps_to_the_rows_approved() {
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn postgres_is_described_and_explains() {
     claims::tables_are_described_and_statements_explained(&postgres());
-}
-
-/// SQL of a value, and how it stands in the result.
-const VALUES: &[(&str, &str)] = &[
-    ("NULL::text", "null"),
-    ("''::text", "\"\""),
-    ("9007199254740993::bigint", "9007199254740993"),
-    ("(-9223372036854775808)::bigint", "-9223372036854775808"),
-    ("0.1::float8", "0.1"),
-    ("'NaN'::float8", "\"NaN\""),
-    ("'-Infinity'::float4", "\"-Infinity\""),
-    ("1e300::float8", "1e+300"),
-    (
-        "12345678901234567890.123456789012345678900::numeric",
-        "\"12345678901234567890.123456789012345678900\"",
-    ),
-    ("'NaN'::numeric", "\"NaN\""),
-    ("true", "true"),
-    ("'infinity'::date", "\"infinity\""),
-    ("'0044-03-15 BC'::date", "\"0044-03-15 BC\""),
-    (
-        "'2024-02-29 12:00:00.123456'::timestamp",
-        "\"2024-02-29 12:00:00.123456\"",
-    ),
-    (
-        "('2024-07-01 12:00:00+02'::timestamptz AT TIME ZONE 'UTC')",
-        "\"2024-07-01 10:00:00\"",
-    ),
-    (
-        "'1 year 2 mons -3 days 04:05:06.7'::interval",
-        "\"1 year 2 mons -3 days +04:05:06.7\"",
-    ),
-    ("'101'::bit(3)", "\"101\""),
-    (
-        "'{\"b\": 1.10, \"a\": 123456789012345678901234567890}'::json",
-        "{\"b\": 1.10, \"a\": 123456789012345678901234567890}",
-    ),
-    ("'{\"n\": 1.10}'::jsonb", "{\"n\": 1.10}"),
-    ("ARRAY[1, NULL, 3]", "[1,null,3]"),
-    (
-        "ARRAY[['a', 'b c'], ['NULL', '']]",
-        "[[\"a\",\"b c\"],[\"NULL\",\"\"]]",
-    ),
-    ("'[2:3]={1,2}'::int[]", "\"[2:3]={1,2}\""),
-    ("ARRAY['ok'::mood]", "[\"ok\"]"),
-    ("'ok'::mood", "\"ok\""),
-    (
-        "'00112233-4455-6677-8899-aabbccddeeff'::uuid",
-        "\"00112233-4455-6677-8899-aabbccddeeff\"",
-    ),
-    ("'10.0.0.1/8'::inet", "\"10.0.0.1/8\""),
-    ("'[1,5)'::int4range", "\"[1,5)\""),
-    ("'\\x00ff'::bytea", "\"\\\\x00ff\""),
-    ("'(1,2)'::point", "\"(1,2)\""),
-    ("ROW(1, 'x')", "\"(1,x)\""),
-    ("E'a\\tb\\\\\"'", "\"a\\tb\\\\\\\"\""),
-];
-
-/// What is long: text, and JSON nested deeper than readers take, which becomes text.
-fn long_json() -> [(String, String); 2] {
-    let (open, close) = ("[".repeat(200), "]".repeat(200));
-    [
-        ("repeat('[', 200)".to_owned(), format!("\"{open}\"")),
-        (
-            "(repeat('[', 200) || repeat(']', 200))::json".to_owned(),
-            format!("\"{open}{close}\""),
-        ),
-    ]
-}
-
-#[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn postgres_values_come_as_they_are() {
-    let place = postgres();
-    place.done(&["CREATE TYPE mood AS ENUM ('ok')"]);
-    let long = long_json();
-    for (sql, json) in VALUES
-        .iter()
-        .copied()
-        .chain(long.iter().map(|(a, b)| (a.as_str(), b.as_str())))
-    {
-        assert_eq!(place.value(&format!("SELECT {sql} AS v")), json, "{sql}");
-    }
-    let (two, _) = place.rows("SELECT 1 AS a, 2 AS a, NULL AS b");
-    assert_eq!(two["columns"][1]["key"], "a_2");
-    let (typed, _) = place
-        .rows("SELECT 'ok'::mood AS m, 1::numeric(5,2) AS n, '[1,2)'::int4range AS r WHERE false");
-    let types: Vec<_> = typed["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|c| c["type"].clone())
-        .collect();
-    assert_eq!(types, [json!("mood"), json!("numeric"), json!("int4range")]);
-}
-
-#[test]
-#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn bytes_that_are_not_text_are_marked_and_cost_no_result() {
-    let place =
-        postgres_made("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-    place.done(&["CREATE TABLE t (v TEXT)"]);
-    place.done(&["INSERT INTO t VALUES (convert_from('\\xff61', 'SQL_ASCII'))"]);
-    assert_eq!(place.value("SELECT v FROM t"), "\"\\\\xff61\"");
-    let (rows, _) = place.rows("SELECT v FROM t");
-    assert_eq!(
-        rows["cell_types"],
-        serde_json::json!([[0, 0, "invalid_utf8"]])
-    );
 }
 
 #[test]
@@ -330,6 +225,27 @@ fn a_description_tells_triggers_and_the_rows_of_the_statistics() {
     // Estimates are of the statistics, not counted.
     place.done(&["INSERT INTO t SELECT generate_series(1, 10)"]);
     assert_eq!(table()["estimated_rows"], 1234);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_description_of_postgres_waits_for_no_lock_for_long() {
+    let place = Arc::new(postgres());
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    let plan = ["LOCK TABLE pg_catalog.pg_trigger", "SELECT pg_sleep(60)"];
+    let (cancel, started, holder) = running(&place, job(Operation::ExecuteDml, &plan));
+    started.recv().unwrap();
+    let held = "SELECT count(*) AS n FROM pg_locks WHERE granted AND relation = 'pg_catalog.pg_trigger'::regclass \
+                AND mode = 'AccessExclusiveLock'";
+    eventually("the catalogue is locked", || place.value(held) == "1");
+    let why = place.wall.describe(&place.driver, &Cancel::new());
+    assert!(
+        why.as_ref().is_err_and(|why| why.contains("55P03")),
+        "{why:?}"
+    );
+    assert_eq!(place.value(held), "1");
+    cancel.ask(StopReason::Cancelled);
+    failure(holder.join().unwrap());
 }
 
 #[test]

@@ -116,26 +116,57 @@ pub fn a_database_that_says_nothing_ends_a_statement_with_its_time(
     });
 }
 
-/// Nobody who comes after a statement that waits for a lock waits longer than that statement may.
-pub fn readers_after_a_waiting_statement_go_on(mut place: Place, waits: &str) {
+/// How a database is asked who waits for whom.
+pub struct LockWords {
+    /// Sleeps for a minute.
+    pub sleep: &'static str,
+    /// How many sessions run that.
+    pub sleeps: &'static str,
+    /// How many statements wait for a lock of the table `t`.
+    pub waits: &'static str,
+    /// What the error of a lock that was not free has in it.
+    pub error: &'static str,
+}
+
+/// A plan that has read the table `t`, which it locks against changes of the structure, and then sleeps for a minute.
+struct Holder {
+    let_go: Cancel,
+    thread: std::thread::JoinHandle<RunOutcome>,
+}
+
+impl Holder {
+    fn of(place: &Arc<Place>, words: &LockWords) -> Holder {
+        let plan = ["SELECT count(*) FROM t", words.sleep];
+        let mut job = job(Operation::ExecuteDml, &plan);
+        job.timeout_secs = 120;
+        let (let_go, held, thread) = running(place, job);
+        held.recv().unwrap();
+        eventually("the lock is held", || place.value(words.sleeps) == "1");
+        Holder { let_go, thread }
+    }
+
+    fn ends(self) {
+        self.let_go.ask(super::StopReason::Cancelled);
+        failure(self.thread.join().unwrap());
+    }
+}
+
+/// A place with a table `t`, whose agent waits a minute for locks.
+fn with_a_table(mut place: Place) -> Arc<Place> {
     match &mut place.driver {
         DriverConfig::Postgres(at) | DriverConfig::MySql(at) => at.lock_timeout_secs = 60,
         other => panic!("no server: {other:?}"),
     }
-    place.done(&["CREATE TABLE t (id INTEGER)", "INSERT INTO t VALUES (1)"]);
-    let place = Arc::new(place);
-    let waiting = |n: &str| place.value(waits) == n;
-    let (let_go, held, holder) = running(
-        &place,
-        job(
-            Operation::ExecuteDml,
-            &["SELECT count(*) FROM t", "SELECT pg_sleep(60)"],
-        ),
-    );
-    held.recv().unwrap();
-    let sleeps = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
-                  AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
-    eventually("the lock is held", || place.value(sleeps) == "1");
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&["INSERT INTO t VALUES (1)"]);
+    Arc::new(place)
+}
+
+/// Nobody who comes after a statement that waits for a lock waits longer than that statement may.
+pub fn readers_after_a_waiting_statement_go_on(place: Place, words: &LockWords) {
+    let place = with_a_table(place);
+    let waiting = |n: &str| place.value(words.waits) == n;
+    let holder = Holder::of(&place, words);
     let mut alter = job(
         Operation::ExecuteDml,
         &["ALTER TABLE t ADD COLUMN v INTEGER"],
@@ -148,21 +179,39 @@ pub fn readers_after_a_waiting_statement_go_on(mut place: Place, waits: &str) {
     let (_cancel, _started, reading) = running(&place, read);
     eventually("the reader waits for it", || waiting("2"));
     let outcome = reading.join().unwrap();
-    assert!(
-        matches!(outcome, super::RunOutcome::Rows { .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, RunOutcome::Rows { .. }), "{outcome:?}");
     // All the while the lock was held.
-    assert_eq!(place.value(sleeps), "1");
+    assert_eq!(place.value(words.sleeps), "1");
     let (message, effect) = failure(altering.join().unwrap());
-    assert!(message.contains("55P03"), "{message}");
+    assert!(message.contains(words.error), "{message}");
     assert_eq!(effect, JobEffect::RolledBack);
-    let_go.ask(super::StopReason::Cancelled);
-    failure(holder.join().unwrap());
+    holder.ends();
+}
+
+/// Whatever locks a table against others gives up where somebody else holds it: each of `statements`, and a migration,
+/// also one without a transaction.
+pub fn what_locks_a_table_gives_up(place: Place, words: &LockWords, statements: &[&str]) {
+    let place = with_a_table(place);
+    let holder = Holder::of(&place, words);
+    for sql in statements {
+        let mut change = job(Operation::ExecuteDml, &[sql]);
+        change.lock_timeout_secs = 1;
+        let (message, _) = failure(place.run(&change));
+        assert!(message.contains(words.error), "{sql}: {message}");
+    }
+    for how in ["", " transaction:false"] {
+        let file = format!("-- migrate:up{how}\nALTER TABLE t ADD COLUMN v INTEGER");
+        let mut migration = super::migrations::job_of(&[("1", &file)]);
+        migration.lock_timeout_secs = 1;
+        let (message, _) = failure(place.run(&migration));
+        assert!(message.contains(words.error), "{file}: {message}");
+    }
+    assert_eq!(place.value(words.sleeps), "1");
+    holder.ends();
 }
 
 /// Does something between the moment at which the journal knows of a commit and the commit.
-struct AtCommit<F>(F);
+pub struct AtCommit<F>(pub F);
 
 impl<F: FnMut()> Record for AtCommit<F> {
     fn started(&mut self, _: Option<&str>, _: bool) -> Result<(), String> {

@@ -14,6 +14,14 @@ const ENDLESS: Endless = Endless {
     kill: "KILL ID",
 };
 
+const LOCKS: silence::LockWords = silence::LockWords {
+    sleep: "SELECT SLEEP(60)",
+    sleeps: "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE = 'User sleep'",
+    waits: "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
+            AND STATE = 'Waiting for table metadata lock'",
+    error: "1205",
+};
+
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_runs_what_was_approved() {
@@ -101,4 +109,27 @@ fn a_connection_that_breaks_before_a_commit_of_mysql_leaves_it_unknown() {
         "{message}"
     );
     assert_eq!(rows, 0);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn readers_of_mysql_go_on_after_a_statement_that_waits() {
+    silence::readers_after_a_waiting_statement_go_on(mysql(), &LOCKS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn what_locks_a_table_of_mysql_gives_up() {
+    let statements = [
+        "ALTER TABLE t MODIFY id BIGINT",
+        "ALTER TABLE t ENGINE = InnoDB",
+        "CREATE INDEX i ON t (id)",
+        "DROP TABLE t",
+        "TRUNCATE t",
+        "RENAME TABLE t TO u",
+        "LOCK TABLES t WRITE",
+        "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW SET @a = 1",
+        "CREATE OR REPLACE TABLE t (id INTEGER)",
+    ];
+    silence::what_locks_a_table_gives_up(mysql(), &LOCKS, &statements);
 }

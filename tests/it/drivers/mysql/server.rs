@@ -15,7 +15,7 @@ pub struct OwnServer {
 
 impl OwnServer {
     /// One whose certificate, for `localhost`, the authority in [`OwnServer::authority`] has signed. A client that comes by
-    /// TCP has to use TLS and the password `secret`.
+    /// TCP has to use TLS and the password `secret`: `app` may do everything, `plain` what a database `shop` needs.
     pub fn start() -> OwnServer {
         let folder = Temp::new();
         let data = folder.path().join("data");
@@ -31,7 +31,8 @@ impl OwnServer {
         let init = folder.path().join("init.sql");
         std::fs::write(
             &init,
-            "CREATE USER app@'%' IDENTIFIED BY 'secret' REQUIRE SSL;\nGRANT ALL ON *.* TO app@'%';\n",
+            "CREATE USER app@'%' IDENTIFIED BY 'secret' REQUIRE SSL;\nGRANT ALL ON *.* TO app@'%';\n\
+             CREATE USER plain@'%' IDENTIFIED BY 'secret' REQUIRE SSL;\nGRANT ALL ON shop.* TO plain@'%';\n",
         )
         .unwrap();
         let port = free_port();

@@ -1,9 +1,12 @@
 //! What stays of a write that fails, is killed or loses its session, as the database shows it and not as the words of the
 //! statements say.
 
-use super::super::places::{mysql, on_server};
+use super::super::places::{mysql, on_server, placed};
+use super::super::silence::AtCommit;
 use super::super::{Journal, Place, failure, job, running};
+use super::server::OwnServer;
 use crate::support::eventually;
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig, Tls};
 use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 use std::sync::Arc;
@@ -88,8 +91,24 @@ fn only_what_the_engines_can_take_back_is_atomic() {
         "CREATE FUNCTION noted(a INTEGER) RETURNS INTEGER BEGIN INSERT INTO log VALUES (a); RETURN a; END",
         "CREATE VIEW seen AS SELECT * FROM log",
         "CREATE PROCEDURE p() INSERT INTO t VALUES (9)",
+        "CREATE SEQUENCE s",
+        "CREATE VIEW plain AS SELECT upper(id) AS id FROM seen",
+        "CREATE VIEW calls AS SELECT noted(id) AS id FROM t",
+        "CREATE VIEW through AS SELECT p.id FROM plain p JOIN calls c ON c.id = p.id",
+        "CREATE VIEW draws AS SELECT NEXT VALUE FOR s AS id",
+        "CREATE TABLE asks (id INTEGER) ENGINE = InnoDB",
+        "CREATE TRIGGER asks BEFORE INSERT ON asks FOR EACH ROW SET NEW.id = (SELECT max(id) FROM calls)",
     ]);
     for (sql, atomic) in [
+        ("SELECT * FROM plain", true),
+        ("SELECT * FROM calls", false),
+        (
+            "SELECT id FROM t WHERE id IN (SELECT id FROM through)",
+            false,
+        ),
+        ("SELECT * FROM draws", false),
+        ("INSERT INTO t SELECT id FROM calls", false),
+        ("INSERT INTO asks VALUES (1)", false),
         ("INSERT INTO t VALUES (1)", true),
         ("UPDATE t SET id = 2 WHERE id = 1", true),
         ("DELETE FROM t WHERE id IN (SELECT id FROM computed)", true),
@@ -235,4 +254,72 @@ fn a_plan_of_a_write_calls_nothing_that_could_change_rows() {
     let why = explain("SELECT * FROM t WHERE id = noted(1)");
     assert_eq!(place.count("log"), 0, "{why:?}");
     explain("DELETE FROM t WHERE id = abs(-1)").unwrap();
+}
+
+/// MariaDB runs what a view calls while it plans a write, which no read-only transaction holds.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_plan_calls_nothing_through_a_view() {
+    let place = made(&[
+        TABLE,
+        "CREATE TABLE log (id INTEGER) ENGINE = MyISAM",
+        "CREATE FUNCTION noted(a INTEGER) RETURNS INTEGER DETERMINISTIC BEGIN INSERT INTO log VALUES (a); RETURN a; END",
+        "CREATE VIEW calls AS SELECT noted(1) AS id",
+        "CREATE VIEW through AS SELECT id FROM calls",
+        "CREATE VIEW plain AS SELECT id FROM t",
+        "INSERT INTO t VALUES (1)",
+    ]);
+    let explain = |sql: &str| place.wall.explain(&place.driver, sql, &Cancel::new());
+    for sql in [
+        "UPDATE t SET id = 3 WHERE id = (SELECT id FROM calls)",
+        "DELETE FROM t WHERE id IN (SELECT id FROM through)",
+        "UPDATE t, through SET t.id = 7 WHERE t.id = through.id",
+        "INSERT INTO t SELECT id FROM through",
+        "SELECT * FROM through",
+    ] {
+        let why = explain(sql).unwrap_err();
+        assert!(why.contains("no plan is made"), "{sql}: {why}");
+        assert_eq!(place.count("log"), 0, "{sql}");
+    }
+    explain("DELETE FROM t WHERE id IN (SELECT id FROM plain)").unwrap();
+    explain("SELECT * FROM plain").unwrap();
+}
+
+/// A server that has become read-only, as at a switch-over, says so at the COMMIT.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_commit_that_the_server_refuses_is_rolled_back() {
+    let server = OwnServer::start();
+    let admin = placed(DriverConfig::MySql(server.endpoint(
+        "127.0.0.1",
+        Tls::Require,
+        None,
+    )));
+    for sql in [
+        "CREATE DATABASE shop",
+        "CREATE TABLE shop.t (id INTEGER) ENGINE = InnoDB",
+    ] {
+        admin.done(&[sql]);
+    }
+    let plain = placed(DriverConfig::MySql(DatabaseEndpoint {
+        user: "plain".to_owned(),
+        database: "shop".to_owned(),
+        ..server.endpoint("127.0.0.1", Tls::Require, None)
+    }));
+    let read_only = |on: u8| admin.done(&[&format!("SET GLOBAL read_only = {on}")]);
+    let insert = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
+    let mut record = AtCommit(|| {
+        read_only(1);
+    });
+    let outcome = plain
+        .wall
+        .run(&plain.driver, &insert, &Cancel::new(), &mut record);
+    let (message, effect) = failure(outcome);
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+    assert!(
+        message.contains("error 1290") && message.ends_with("; rolled back"),
+        "{message}"
+    );
+    read_only(0);
+    assert_eq!(plain.count("t"), 0);
 }

@@ -57,11 +57,34 @@ fn a_postgres_that_says_nothing_ends_a_statement_with_its_time() {
     silence::a_database_that_says_nothing_ends_a_statement_with_its_time(postgres(), &ENDLESS);
 }
 
+const LOCKS: silence::LockWords = silence::LockWords {
+    sleep: "SELECT pg_sleep(60)",
+    sleeps: "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+             AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
+    waits: "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 't'::regclass",
+    error: "55P03",
+};
+
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn readers_of_postgres_go_on_after_a_statement_that_waits() {
-    let waits = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
-    silence::readers_after_a_waiting_statement_go_on(postgres(), waits);
+    silence::readers_after_a_waiting_statement_go_on(postgres(), &LOCKS);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn what_locks_a_table_of_postgres_gives_up() {
+    let statements = [
+        "ALTER TABLE t ALTER id TYPE bigint",
+        "DROP TABLE t",
+        "TRUNCATE t",
+        "LOCK TABLE t",
+        "CREATE RULE r AS ON DELETE TO t DO ALSO NOTIFY x",
+        "CREATE POLICY p ON t USING (true)",
+        "VACUUM FULL t",
+        "DO $$ BEGIN DROP TABLE t; END $$",
+    ];
+    silence::what_locks_a_table_gives_up(postgres(), &LOCKS, &statements);
 }
 
 #[test]
