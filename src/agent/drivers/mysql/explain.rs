@@ -1,12 +1,16 @@
 //! How MySQL or MariaDB would go about a statement, without running it, and without a word of what its rows hold.
 
 use super::session::{MySqlDeadline, MySqlStop};
-use super::{ANSWER_WITHIN, MySql, one_statement, plan as shown};
+use super::{ANSWER_WITHIN, MySql, one_statement, plan as shown, views};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
 
 /// Longest time for one statement, in seconds.
 const EXPLAIN_SECS_MAX: u64 = 5;
+
+/// Why there is no plan.
+const UNKNOWN_CALLS: &str = "no plan is made: the server may call functions of a statement and of its views for it, and not \
+                             all are known to do nothing but compute";
 
 /// The plan of `sql` in the form of the server, `{"query_block":{..}}`, without values of rows; the message says why it is
 /// missing.
@@ -15,12 +19,13 @@ pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<Strin
     plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
-/// Whether nothing that `sql` calls could change rows, which would stay where they cannot roll back, or tell of them: the
-/// server calls while it plans.
-fn computes(sql: &str) -> bool {
+/// The tables of `sql`, where nothing that it calls itself could change rows, which would stay where they cannot roll back,
+/// or tell of them: the server calls while it plans.
+fn tables_of_computing(sql: &str) -> Option<Vec<String>> {
     let reading = guard::readings(&[sql.to_owned()], Dialect::MySql);
     let reading = reading.into_iter().flatten().next();
-    reading.is_some_and(|one| one.plain && one.unknown_functions.is_empty())
+    let computes = reading.filter(|one| one.plain && one.unknown_functions.is_empty());
+    computes.map(|one| one.tables)
 }
 
 fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
@@ -33,15 +38,16 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     if !reads && !matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE") {
         return failed("MySQL has no plan for a statement of this kind");
     }
-    if !computes(sql) {
-        return failed(
-            "no plan is made: the server may call functions of a statement for it, and not all are known to do nothing \
-             but compute",
-        );
-    }
+    let Some(tables) = tables_of_computing(sql) else {
+        return failed(UNKNOWN_CALLS);
+    };
     let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;
     session.wait_briefly(watch)?;
+    mysql.limit_time(&mut session, watch)?;
+    if !views::only_compute(&mut session, &tables, watch)? {
+        return failed(UNKNOWN_CALLS);
+    }
     // MariaDB runs a subquery that it holds for cheap while it plans.
     session.own(
         "SET SESSION autocommit = 0 /*M! , SESSION expensive_subquery_limit = 0 */",

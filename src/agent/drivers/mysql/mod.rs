@@ -20,6 +20,7 @@ mod tables;
 mod tls;
 mod transaction;
 mod values;
+mod views;
 
 use super::rows::Results;
 use super::{
@@ -39,9 +40,9 @@ use transaction::WriteProgress;
 
 /// Longest wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// Errors of COMMIT that say that nothing was committed: a conflict with other transactions of a cluster (1213, 3101), and
-/// a transaction that may not write (1792).
-const REFUSES_COMMIT: [u16; 3] = [1213, 1792, 3101];
+/// Errors of COMMIT that say that nothing was committed: a conflict with other transactions of a cluster (1213, 3101), a
+/// server that has become read-only meanwhile, as at a switch-over (1290), and a transaction that may not write (1792).
+const REFUSES_COMMIT: [u16; 4] = [1213, 1290, 1792, 3101];
 /// How long a question of our own waits for its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Quiet milliseconds after which the system asks whether the other end is still there.
@@ -213,11 +214,10 @@ impl MySql {
         }
         match write.session.conn.query_drop("COMMIT") {
             Ok(()) => Ok(write.done()),
-            Err(Error::MySqlError(e)) if REFUSES_COMMIT.contains(&e.code) => {
-                let stop = watch.stop(Error::MySqlError(e));
+            Err(e) if refuses_commit(&e) => {
+                let stop = watch.stop(e);
                 Ok(write.undone(stop, watch))
             }
-            // Other errors may come after it has taken effect, such as one of a replica that did not answer in time.
             Err(e) => Ok(RunOutcome::failure(
                 format!(
                     "{} while committing; it may or may not have taken effect",
@@ -259,6 +259,12 @@ impl MySql {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the answer to a COMMIT says that nothing was committed. Other errors may come after it has taken effect, such
+/// as one of a replica that did not answer in time.
+fn refuses_commit(error: &Error) -> bool {
+    matches!(error, Error::MySqlError(e) if REFUSES_COMMIT.contains(&e.code))
 }
 
 /// A write under way.
@@ -382,5 +388,40 @@ impl Driver for MySql {
     fn settle(&self, _: Option<&str>, _: &Cancel) -> JobEffect {
         // These databases keep no record of a transaction that anybody could ask for.
         JobEffect::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::mysql::MySqlError;
+    use std::io;
+
+    /// MariaDB alone can be made to give the second of them.
+    #[test]
+    fn a_commit_is_refused_only_where_the_error_says_so() {
+        let error = |code| {
+            Error::MySqlError(MySqlError {
+                state: "HY000".to_owned(),
+                message: "no".to_owned(),
+                code,
+            })
+        };
+        for (code, refused) in [
+            (1213, true),
+            (1290, true),
+            (1792, true),
+            (3101, true),
+            // A failure while committing, a time limit, a session that was killed.
+            (1180, false),
+            (1317, false),
+            (1927, false),
+            (1969, false),
+            (3024, false),
+        ] {
+            assert_eq!(refuses_commit(&error(code)), refused, "{code}");
+        }
+        let gone = Error::IoError(io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert!(!refuses_commit(&gone));
     }
 }

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 /// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
 const INTERRUPTED: u16 = 1317;
 const TIMED_OUT: [u16; 2] = [3024, 1969];
+/// Number of the warning about a lock that was not free in time.
+const LOCK_NOT_FREE: &str = "1205";
+/// Lists the warnings of the statement before.
+pub(super) const WARNINGS: &str = "SHOW WARNINGS";
 /// Seconds that a plan or a description waits for a lock.
 const QUESTION_LOCK_SECS: u64 = 2;
 
@@ -187,8 +191,31 @@ impl Session {
         )
     }
 
-    /// The rows of a question of our own, their values as text.
+    /// The rows of a question of our own, their values as text. From the answer of its information_schema the server leaves
+    /// out what somebody has locked, with a warning alone; such an answer is an error here, since a table without its
+    /// columns, triggers or keys would be another table.
     pub(super) fn ask(
+        &mut self,
+        sql: &str,
+        watch: &MySqlDeadline,
+    ) -> Result<Vec<Vec<Option<String>>>, MySqlStop> {
+        let rows = self.rows(sql, watch)?;
+        if self.conn.warnings() > 0 && sql != WARNINGS {
+            let warnings = self.rows(WARNINGS, watch)?;
+            let locked = |row: &&Vec<Option<String>>| {
+                row.get(1).and_then(Option::as_deref) == Some(LOCK_NOT_FREE)
+            };
+            if let Some(warning) = warnings.iter().find(locked) {
+                let words = warning.get(2).cloned().flatten().unwrap_or_default();
+                return Err(MySqlStop::Failed(format!(
+                    "{words} (error {LOCK_NOT_FREE}, SQLSTATE HY000)"
+                )));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn rows(
         &mut self,
         sql: &str,
         watch: &MySqlDeadline,

@@ -3,6 +3,7 @@
 
 use super::grants::Grants;
 use super::session::{MySqlDeadline, MySqlStop, Session};
+use super::views;
 use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
 use crate::domain::sql::{only_computes, table_parts};
@@ -155,6 +156,9 @@ pub(super) fn revocable(
                 && (one.reads || ["insert", "update", "delete", "select"].contains(&one.kind))
         });
         let mut leaves_nothing = plain.is_some();
+        for one in plain.iter().filter(|one| one.reads) {
+            leaves_nothing &= views::only_compute(session, &one.tables, watch)?;
+        }
         let writes = plain
             .iter()
             .filter(|one| ["insert", "update", "delete"].contains(&one.kind));
@@ -162,14 +166,17 @@ pub(super) fn revocable(
             let facts = tables.facts(session, table, watch)?;
             leaves_nothing &= facts.transactional
                 && facts.triggers_visible
-                && facts
-                    .triggers
-                    .iter()
-                    .all(|body| only_computes(body, Dialect::MySql));
+                && facts.triggers.iter().all(|body| computes_alone(body));
         }
         all.push(leaves_nothing);
     }
     Ok(all)
+}
+
+/// Whether the body of a trigger does nothing but compute, and reads no table: that could be a view which does more.
+fn computes_alone(body: &str) -> bool {
+    let words = body.to_ascii_lowercase();
+    only_computes(body, Dialect::MySql) && !words.contains("select") && !words.contains("table")
 }
 
 /// Schema and name of a table, each as the text of an expression.

@@ -2,7 +2,7 @@
 //! settings. A savepoint that is still there after a statement proves that the statement has not ended the transaction;
 //! where it is gone, the session's count of rollbacks tells what became of everything before.
 
-use super::session::{MySqlDeadline, MySqlStop, Session};
+use super::session::{MySqlDeadline, MySqlStop, Session, WARNINGS};
 use super::tables::revocable;
 use crate::agent::drivers::{JobEffect, RunOutcome, guard};
 use crate::crypto::{hex, random};
@@ -384,7 +384,7 @@ pub(super) fn rolled_back(session: &mut Session, watch: &MySqlDeadline) -> Optio
         session.conn.query_drop(heard).ok()?;
     }
     session.conn.query_drop("ROLLBACK").ok()?;
-    let warnings = session.ask("SHOW WARNINGS", watch).ok()?;
+    let warnings = session.ask(WARNINGS, watch).ok()?;
     let stays =
         |row: &Vec<Option<String>>| row.get(1).and_then(Option::as_deref) == Some(NOT_ROLLED_BACK);
     Some(warnings.iter().any(stays))
