@@ -39,6 +39,8 @@ pub struct RequestItem {
 
 /// A row of a list, which one that cannot be read does not end.
 pub type Listed<T> = Result<T, UnreadRequest>;
+/// A request that may wait for somebody, with the text of its workflow.
+pub type Candidate = (Request, Option<String>);
 
 /// Which requests to list; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -146,7 +148,7 @@ impl View<'_> {
         viewer: &Viewer,
         before: i64,
         limit: u32,
-    ) -> Result<Vec<Listed<(Request, Option<String>)>>, Error> {
+    ) -> Result<Vec<Listed<Candidate>>, Error> {
         let filter = RequestFilter {
             before: Some(before),
             ..RequestFilter::default()
