@@ -195,7 +195,7 @@ fn own_functions(conn: &mut PgConnection, words: &Words) -> Result<(), PgStop> {
             "p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x \
              ON x.oid = e.refobjid AND x.extname = ANY ({}) WHERE e.classid = 'pg_catalog.pg_proc'::regclass \
              AND e.objid = p.oid AND e.deptype = 'e')",
-            array(&COMPUTING_EXTENSIONS)
+            array(COMPUTING_EXTENSIONS)
         )
     ))?;
     none_of("the statement", rows_text(found).first())
