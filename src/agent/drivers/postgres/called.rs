@@ -211,13 +211,15 @@ fn own_operators(
 ) -> Result<(), PgStop> {
     let found = conn.own(&format!(
         "{} SELECT DISTINCT o.oprname::text FROM pg_catalog.pg_operator o WHERE {} \
-         AND ((o.oprleft < 16384 AND o.oprright < 16384) OR o.oprleft >= 16384 AND o.oprleft IN (SELECT oid FROM types) \
+         AND ({by_schema} OR pg_catalog.pg_operator_is_visible(o.oid)) AND ((o.oprleft < 16384 AND o.oprright < 16384) OR o.oprleft >= 16384 AND o.oprleft IN (SELECT oid FROM types) \
          OR o.oprright >= 16384 AND o.oprright IN (SELECT oid FROM types) \
          OR NOT EXISTS (SELECT FROM pg_catalog.pg_operator b WHERE b.oprname = o.oprname AND b.oid < 16384 \
          AND (o.oprleft >= 16384 AND o.oprright >= 16384 \
          OR b.oprleft = b.oprright AND b.oprleft IN (o.oprleft, o.oprright))))",
         tables_and_types(write, words),
-        is_own("pg_operator", "o.oid")
+        is_own("pg_operator", "o.oid"),
+        // `OPERATOR(schema.+)`
+        by_schema = write.sql.to_ascii_lowercase().contains("operator"),
     ))?;
     let found = rows_text(found);
     let is_used =
