@@ -7,6 +7,7 @@ mod plans;
 mod results;
 mod served;
 mod server;
+mod settings;
 mod tls;
 mod transactions;
 

@@ -7,6 +7,7 @@ mod logins;
 mod migrations;
 mod plans;
 mod poolers;
+mod reading;
 mod rehearsed;
 mod rows_returned;
 mod served;

@@ -126,6 +126,8 @@ pub struct LockWords {
     pub waits: &'static str,
     /// What the error of a lock that was not free has in it.
     pub error: &'static str,
+    /// Takes the limit on waiting away, as far as a statement can.
+    pub lifts: &'static str,
 }
 
 /// A plan that has read the table `t`, which it locks against changes of the structure, and then sleeps for a minute.
@@ -199,8 +201,15 @@ pub fn what_locks_a_table_gives_up(place: Place, words: &LockWords, statements: 
         let (message, _) = failure(place.run(&change));
         assert!(message.contains(words.error), "{sql}: {message}");
     }
+    let mut lifted = job(Operation::ExecuteDml, &[words.lifts, statements[0]]);
+    lifted.lock_timeout_secs = 1;
+    let (message, _) = failure(place.run(&lifted));
+    assert!(message.contains(words.error), "{message}");
     for how in ["", " transaction:false"] {
-        let file = format!("-- migrate:up{how}\nALTER TABLE t ADD COLUMN v INTEGER");
+        let file = format!(
+            "-- migrate:up{how}\n{};\nALTER TABLE t ADD COLUMN v INTEGER",
+            words.lifts
+        );
         let mut migration = super::migrations::job_of(&[("1", &file)]);
         migration.lock_timeout_secs = 1;
         let (message, _) = failure(place.run(&migration));
@@ -244,6 +253,16 @@ pub fn an_answer_to_a_commit_that_is_lost_is_proved(place: Place) {
     let outcome = commits_while(&place, |proxy| proxy.lose(Lost::Answers));
     assert_eq!(outcome, RunOutcome::Changed { rows: 1 });
     assert_eq!(place.count("t"), 1);
+}
+
+/// Has `sql` run, and the connection end instead of passing its COMMIT on; what it comes to.
+pub fn the_connection_breaks_at_the_commit_of(place: &Place, sql: &str) -> RunOutcome {
+    let (proxy, through) = behind_a_proxy(place);
+    let mut record = AtCommit(|| proxy.cut());
+    let write = job(Operation::ExecuteDml, &[sql]);
+    through
+        .wall
+        .run(&through.driver, &write, &Cancel::new(), &mut record)
 }
 
 /// COMMIT does not arrive, and neither does anything about that.

@@ -18,14 +18,14 @@ impl MySqlFlavor {
         }
     }
 
-    /// Ends every further statement after so long; that of MySQL reads alone, and for the rest the agent's own limit holds.
+    /// Ends every further statement after so long, as one assignment of a SET; that of MySQL reads alone, and for the rest the agent's own limit holds.
     pub(super) fn limits_time(self, left: Duration) -> String {
         match self {
             MySqlFlavor::MariaDb => {
-                format!("SET SESSION max_statement_time = {:.3}", left.as_secs_f64())
+                format!("SESSION max_statement_time = {:.3}", left.as_secs_f64())
             }
             MySqlFlavor::MySql => {
-                format!("SET SESSION max_execution_time = {}", left.as_millis())
+                format!("SESSION max_execution_time = {}", left.as_millis())
             }
         }
     }
@@ -39,6 +39,14 @@ impl MySqlFlavor {
             MySqlFlavor::MySql => {
                 "SET SESSION max_error_count = 64, SESSION max_execution_time = 30000"
             }
+        }
+    }
+
+    /// Turns off what makes `id IS NULL` find the row that was inserted last; MySQL may no longer have it.
+    pub(super) fn reads_null_as_null(self) -> &'static str {
+        match self {
+            MySqlFlavor::MariaDb => ", SESSION sql_auto_is_null = 0",
+            MySqlFlavor::MySql => "",
         }
     }
 
@@ -118,13 +126,10 @@ mod tests {
     fn mysql_is_asked_in_words_of_its_own() {
         let mysql = MySqlFlavor::MySql;
         let left = Duration::from_millis(1500);
-        assert_eq!(
-            mysql.limits_time(left),
-            "SET SESSION max_execution_time = 1500"
-        );
+        assert_eq!(mysql.limits_time(left), "SESSION max_execution_time = 1500");
         assert_eq!(
             MySqlFlavor::MariaDb.limits_time(left),
-            "SET SESSION max_statement_time = 1.500"
+            "SESSION max_statement_time = 1.500"
         );
         assert_eq!(
             mysql.listens_again(),

@@ -2,7 +2,13 @@
 
 /// The grants of a session.
 #[derive(Debug, Default)]
-pub(super) struct Grants(Vec<Grant>);
+pub(super) struct Grants {
+    given: Vec<Grant>,
+    /// What is taken away from them again (`partial_revokes` of MySQL).
+    taken: Vec<Grant>,
+    /// Something is taken away that is not understood.
+    obscure: bool,
+}
 
 #[derive(Debug)]
 struct Grant {
@@ -15,24 +21,40 @@ struct Grant {
 }
 
 impl Grants {
-    /// Reads the lines of `SHOW GRANTS`. A line that grants nothing on tables, or is not understood, says nothing.
+    /// Reads the lines of `SHOW GRANTS`. A line that grants nothing on tables, or is not understood, says nothing; one that
+    /// takes away and is not understood takes everything.
     pub(super) fn read(lines: impl IntoIterator<Item = String>) -> Grants {
-        Grants(lines.into_iter().filter_map(|line| grant(&line)).collect())
+        let mut grants = Grants::default();
+        for line in lines {
+            if line.starts_with("GRANT ") {
+                grants.given.extend(grant(&line, "GRANT ", " TO "));
+                continue;
+            }
+            match grant(&line, "REVOKE ", " FROM ") {
+                Some(taken) => grants.taken.push(taken),
+                None => grants.obscure = true,
+            }
+        }
+        grants
     }
 
     /// Whether `privilege` is held on a table, as far as the grants say.
     pub(super) fn holds(&self, privilege: &str, schema: &str, table: &str) -> bool {
-        self.0.iter().any(|grant| {
-            grant.gives(privilege)
-                && (grant.schema == "*" || like(&grant.schema, schema))
+        let on_it = |grant: &&Grant| {
+            (grant.schema == "*" || like(&grant.schema, schema))
                 && (grant.table == "*" || grant.table == table)
-        })
+        };
+        let any = |all: &[Grant]| all.iter().filter(on_it).any(|g| g.gives(privilege));
+        !self.obscure && any(&self.given) && !any(&self.taken)
     }
 
     /// Whether `privilege` is held on everything.
     pub(super) fn holds_everywhere(&self, privilege: &str) -> bool {
         let everywhere = |grant: &&Grant| grant.schema == "*" && grant.table == "*";
-        self.0.iter().filter(everywhere).any(|g| g.gives(privilege))
+        let mut given = self.given.iter().filter(everywhere);
+        !self.obscure
+            && given.any(|g| g.gives(privilege))
+            && !self.taken.iter().any(|g| g.gives(privilege))
     }
 }
 
@@ -43,15 +65,15 @@ impl Grant {
     }
 }
 
-/// ``GRANT SELECT, TRIGGER ON `app`.* TO `agent`@`%` ``
-fn grant(line: &str) -> Option<Grant> {
-    let (privileges, rest) = line.strip_prefix("GRANT ")?.split_once(" ON ")?;
+/// ``GRANT SELECT, TRIGGER ON `app`.* TO `agent`@`%` ``, or the same with other words before and after.
+fn grant(line: &str, begins: &str, ends: &str) -> Option<Grant> {
+    let (privileges, rest) = line.strip_prefix(begins)?.split_once(" ON ")?;
     // A privilege on columns alone is not one on the table.
     let privileges = privileges.split(',').map(str::trim);
     let privileges = privileges.filter(|p| !p.contains(['(', ')']));
     let (schema, rest) = part(rest)?;
     let (table, rest) = part(rest.strip_prefix('.')?)?;
-    rest.starts_with(" TO ").then(|| Grant {
+    rest.starts_with(ends).then(|| Grant {
         privileges: privileges.map(str::to_ascii_uppercase).collect(),
         schema,
         table,
@@ -134,5 +156,18 @@ mod tests {
         let all = Grants::read(["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost`".to_owned()]);
         assert!(all.holds("TRIGGER", "any", "t") && all.holds_everywhere("PROCESS"));
         assert!(!Grants::default().holds_everywhere("USAGE"));
+    }
+
+    #[test]
+    fn what_is_revoked_in_part_is_not_held() {
+        let all = "GRANT SELECT, TRIGGER, PROCESS ON *.* TO `a`@`%`";
+        let read = |line: &str| Grants::read([all.to_owned(), line.to_owned()]);
+        let part = read("REVOKE TRIGGER ON `shop`.* FROM `a`@`%`");
+        assert!(!part.holds("TRIGGER", "shop", "t") && part.holds("TRIGGER", "app", "t"));
+        assert!(!part.holds_everywhere("TRIGGER") && part.holds_everywhere("PROCESS"));
+        for unknown in ["REVOKE TRIGGER", "DENY TRIGGER ON *.* TO `a`@`%`"] {
+            let none = read(unknown);
+            assert!(!none.holds("TRIGGER", "app", "t") && !none.holds_everywhere("PROCESS"));
+        }
     }
 }

@@ -3,11 +3,12 @@
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::tables::revocable;
 use super::transaction::WriteProgress;
-use super::{MySql, Write};
+use super::{MySql, Write, refuses_commit};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, JobEffect, RunOutcome};
 use crate::domain::migration::TABLE;
+use ::mysql::prelude::Queryable;
 
 /// Where a migration stays and its version is not in the table.
 const NOT_RECORDED: &str = "; the version is not recorded, which migrate_repair does";
@@ -140,16 +141,20 @@ impl MigrationRunner for MySqlMigrations<'_> {
             }
             return Err(failure);
         }
-        write
-            .session
-            .own("COMMIT", self.watch)
-            .map_err(|stop| Failure {
+        match write.session.conn.query_drop("COMMIT") {
+            Ok(()) => Ok(()),
+            Err(e) if refuses_commit(&e) && step.transactional => {
+                let stop = self.watch.stop(e);
+                Err(self.left(write, stop))
+            }
+            Err(e) => Err(Failure {
                 message: format!(
                     "{} while committing; it may or may not have taken effect",
-                    self.watch.why(stop)
+                    self.watch.why(self.watch.stop(e))
                 ),
                 detail: None,
                 effect: JobEffect::Unknown,
-            })
+            }),
+        }
     }
 }

@@ -132,11 +132,18 @@ impl MySql {
         Ok(session)
     }
 
+    /// Renews the limits of a session, in which a statement may have changed them; a shorter wait for locks stays.
     fn limit_time(&self, session: &mut Session, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
-        let Some(left) = watch.left() else {
-            return Ok(());
+        let lock_secs = watch.lock_secs;
+        let locks = format!(
+            "SET SESSION lock_wait_timeout = LEAST(@@SESSION.lock_wait_timeout, {lock_secs}), \
+             SESSION innodb_lock_wait_timeout = LEAST(@@SESSION.innodb_lock_wait_timeout, {lock_secs})"
+        );
+        let sql = match watch.left() {
+            Some(left) => format!("{locks}, {}", session.kind.limits_time(left)),
+            None => locks,
         };
-        session.own(&session.kind.limits_time(left), watch)
+        session.own(&sql, watch)
     }
 
     fn read(

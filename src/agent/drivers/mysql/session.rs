@@ -173,13 +173,20 @@ impl Session {
     }
 
     /// Lets the server read text as the analysis did: as UTF-8, with backslashes that escape, double quotes around
-    /// strings, and `||` for OR.
+    /// strings, and `||` for OR. All rows come, and keys hold, whatever is usual on the server.
     pub(super) fn read_as_analysed(&mut self, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
         self.own("SET NAMES utf8mb4", watch)?;
         let rows = self.ask("SELECT @@SESSION.sql_mode", watch)?;
         let modes = rows.into_iter().flatten().next().flatten();
         let kept = harmless_modes(&modes.unwrap_or_default());
-        self.own(&format!("SET SESSION sql_mode = '{kept}'"), watch)
+        let null = self.kind.reads_null_as_null();
+        self.own(
+            &format!(
+                "SET SESSION sql_mode = '{kept}', SESSION sql_select_limit = 18446744073709551615, \
+                 SESSION foreign_key_checks = 1, SESSION unique_checks = 1{null}"
+            ),
+            watch,
+        )
     }
 
     /// Waits for the locks of others only as long as a question that nothing depends on may: the server's own limit may be
@@ -232,29 +239,28 @@ impl Session {
     }
 }
 
-/// Modes of the server that change how it reads text, and the names that stand for several modes, one of these among
-/// them: a mode that is left out returns with its name.
-const OTHER_READING: [&str; 12] = [
-    "ANSI_QUOTES",
-    "NO_BACKSLASH_ESCAPES",
-    "PIPES_AS_CONCAT",
-    "HIGH_NOT_PRECEDENCE",
-    "ANSI",
-    "DB2",
-    "MAXDB",
-    "MSSQL",
-    "MYSQL323",
-    "MYSQL40",
-    "ORACLE",
-    "POSTGRESQL",
+/// Modes with which the server reads text and writes values as it does without; all others are left out, those of later
+/// versions and names that stand for several among them.
+const KNOWN_MODES: [&str; 12] = [
+    "ALLOW_INVALID_DATES",
+    "ERROR_FOR_DIVISION_BY_ZERO",
+    "NO_AUTO_CREATE_USER",
+    "NO_AUTO_VALUE_ON_ZERO",
+    "NO_ENGINE_SUBSTITUTION",
+    "NO_UNSIGNED_SUBTRACTION",
+    "NO_ZERO_DATE",
+    "NO_ZERO_IN_DATE",
+    "ONLY_FULL_GROUP_BY",
+    "STRICT_ALL_TABLES",
+    "STRICT_TRANS_TABLES",
+    "TIME_ROUND_FRACTIONAL",
 ];
 
 /// The modes of a list with which the server reads text as the analysis did.
 fn harmless_modes(modes: &str) -> String {
-    let is_name = |mode: &str| mode.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let kept: Vec<&str> = modes
         .split(',')
-        .filter(|mode| !mode.is_empty() && is_name(mode) && !OTHER_READING.contains(mode))
+        .filter(|mode| KNOWN_MODES.contains(mode))
         .collect();
     kept.join(",")
 }
@@ -274,13 +280,17 @@ mod tests {
             // What `ANSI` stands for returns with it.
             (
                 "REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI,NO_BACKSLASH_ESCAPES",
-                "REAL_AS_FLOAT,IGNORE_SPACE",
+                "",
             ),
             (
-                "PIPES_AS_CONCAT,ANSI_QUOTES,NO_KEY_OPTIONS,ORACLE",
-                "NO_KEY_OPTIONS",
+                "PIPES_AS_CONCAT,NO_ZERO_DATE,NO_KEY_OPTIONS,ORACLE",
+                "NO_ZERO_DATE",
             ),
             ("HIGH_NOT_PRECEDENCE,MYSQL40", ""),
+            (
+                "EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,PAD_CHAR_TO_FULL_LENGTH",
+                "",
+            ),
             ("A','B,STRICT_ALL_TABLES", "STRICT_ALL_TABLES"),
         ] {
             assert_eq!(harmless_modes(modes), kept);

@@ -1,9 +1,10 @@
 //! Statements that PostgreSQL runs in no transaction. They need a session of their own: limits that are set in a session
 //! stay there, and a pooler gives each statement another one, in which somebody else works.
 
+use super::session::{checks_for_the_client, set};
 use super::statement::{change, detached_halfway, invalid_indexes};
 use super::watch::{PgDeadline, PgStop};
-use super::wire::PgConnection;
+use super::wire::{Fault, PgConnection};
 use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome, guard};
 use crate::agent::drivers::rows::Results;
 use crate::domain::dialect::Dialect;
@@ -20,6 +21,27 @@ fn may_stop_halfway(sql: &str) -> bool {
         (first.as_str(), second.as_str()),
         ("CALL" | "DO", _) | ("CREATE" | "ALTER" | "DROP", "SUBSCRIPTION") | ("DROP", "DATABASE")
     )
+}
+
+/// Whether PostgreSQL has statements of this kind that run in no transaction. Others are not run a second time without
+/// one, whatever refuses them: what they did outside the transaction would happen twice.
+pub(super) fn needs_no_transaction(sql: &str) -> bool {
+    let (first, second) = guard::leading_words(sql, Dialect::Postgres);
+    match first.as_str() {
+        "VACUUM" | "CLUSTER" | "REINDEX" | "CALL" | "DO" => true,
+        "CREATE" | "ALTER" | "DROP" => [
+            "DATABASE",
+            "INDEX",
+            "SUBSCRIPTION",
+            "SYSTEM",
+            "TABLE",
+            "TABLESPACE",
+            "TYPE",
+            "UNIQUE",
+        ]
+        .contains(&second.as_str()),
+        _ => false,
+    }
 }
 
 /// A session of our own, outside a transaction.
@@ -39,6 +61,14 @@ impl Alone {
         let mut conn = driver.connect(watch)?;
         let name = driver.begin(&mut conn, "", watch)?;
         conn.commit()?;
+        // What was set for the transaction has gone with it.
+        let raw_bytes = conn.server_encoding == "SQL_ASCII";
+        conn.own(&set(&driver.reading(raw_bytes), false))?;
+        // Refused where the system cannot do it.
+        match conn.own(&checks_for_the_client(false)) {
+            Ok(_) | Err(Fault::Refused(_)) => {}
+            Err(fault) => return Err(fault.into()),
+        }
         let parts: Vec<&str> = name.split('@').take(2).collect();
         let process = parts.first().and_then(|pid| pid.parse().ok());
         if process.is_none() || process != conn.backend {
@@ -142,4 +172,25 @@ pub(super) fn write(
     let (effect, left) = alone.left_by(sql);
     message.push_str(&left);
     Ok(RunOutcome::failure(message, effect).with_detail(detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needs_no_transaction;
+
+    #[test]
+    fn only_what_may_need_no_transaction_runs_without_one() {
+        for (sql, runs) in [
+            ("VACUUM t", true),
+            ("/* x */ create unique index concurrently i on t (a)", true),
+            ("ALTER TABLE t DETACH PARTITION p CONCURRENTLY", true),
+            ("DROP DATABASE d", true),
+            ("CALL p()", true),
+            ("SELECT f()", false),
+            ("INSERT INTO t VALUES (1)", false),
+            ("CREATE VIEW v AS SELECT 1", false),
+        ] {
+            assert_eq!(needs_no_transaction(sql), runs, "{sql}");
+        }
+    }
 }

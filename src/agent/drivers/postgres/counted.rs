@@ -3,12 +3,16 @@
 //! These questions come after statements that may have changed the search path. So every operator, function and type in
 //! them is named with its schema: no other one answers in its place.
 
+use super::rows_text;
 use super::watch::PgStop;
 use super::wire::PgConnection;
 use std::collections::BTreeMap;
 
 /// How often what is deferred may defer again before the plan is refused.
 const ROUNDS_MAX: usize = 8;
+
+/// The tables of the server itself that hold what people have stored: `pg_largeobject` and its metadata.
+const LARGE_OBJECTS: [&str; 2] = ["2613", "2995"];
 
 /// Rows of one table that this transaction has changed.
 pub(super) struct CountedTable {
@@ -27,6 +31,15 @@ pub(super) struct RowCounter {
 impl RowCounter {
     /// Begins to count, before the first statement of the plan.
     pub(super) fn begin(conn: &mut PgConnection) -> Result<RowCounter, PgStop> {
+        let hides = conn.own(
+            "SELECT proname::pg_catalog.text FROM pg_catalog.pg_proc \
+             WHERE pg_catalog.array_to_string(proconfig, ' ') OPERATOR(pg_catalog.~~) '%track_counts%' ORDER BY 1 LIMIT 1",
+        )?;
+        if let Some(name) = rows_text(hides).first() {
+            return Err(PgStop::Failed(format!(
+                "rows cannot be counted: the function `{name}` turns track_counts off"
+            )));
+        }
         let found = counters(conn)?.unwrap_or_default();
         Ok(RowCounter {
             before: found.into_iter().map(|one| (one.oid, one.rows)).collect(),
@@ -96,7 +109,8 @@ fn counters(conn: &mut PgConnection) -> Result<Option<Vec<CountedTable>>, PgStop
     for mut row in rows {
         let mut next = || row.next().unwrap_or_default();
         let (schema, oid, name, count) = (next(), next(), next(), next());
-        if !["pg_catalog", "pg_toast", "information_schema"].contains(&schema.as_str()) {
+        let of_server = ["pg_catalog", "pg_toast", "information_schema"].contains(&schema.as_str());
+        if !of_server || LARGE_OBJECTS.contains(&oid.as_str()) {
             found.push(CountedTable {
                 oid,
                 name,

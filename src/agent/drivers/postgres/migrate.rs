@@ -1,10 +1,11 @@
 //! Migrations on PostgreSQL. Each has a connection of its own, so that nothing that one of them sets reaches the next.
 
 use super::alone::Alone;
+use super::session::{LEAVE_NOTHING, abandon, renew_limits};
 use super::statement::change;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
-use super::{ENDED, LEAVE_NOTHING, Postgres, abandon, rows_text};
+use super::{ENDED, Postgres, rows_text};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Cancel, Control, JobEffect};
@@ -108,6 +109,9 @@ impl PgMigrations<'_> {
         let table = Self::ensured_table(conn)?;
         for (n, statement) in step.statements.iter().enumerate() {
             self.watch.look()?;
+            if n > 0 {
+                renew_limits(conn, self.watch)?;
+            }
             change(conn, &statement.text, &mut Results::new(0, 0))
                 .map_err(|stop| numbered(stop, step, n))?;
             if conn.status != b'T' {

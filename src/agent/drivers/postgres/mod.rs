@@ -13,6 +13,7 @@ mod explain;
 mod migrate;
 mod refusal;
 mod rehearse;
+mod session;
 mod statement;
 mod tls;
 mod values;
@@ -27,6 +28,7 @@ use super::{
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
 use counted::{RowCounter, uncounted};
+use session::{LEAVE_NOTHING, abandon, renew_limits};
 use statement::{EMPTY, change, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -39,18 +41,8 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 const SETTLE_EVERY: Duration = Duration::from_millis(500);
 /// How long a cancellation may take.
 const INTERRUPT_WITHIN: Duration = Duration::from_secs(5);
-/// Milliseconds that a transaction may stand idle: between two statements of ours pass microseconds.
-const IDLE_MS_MAX: u64 = 60_000;
-/// How often the server looks whether the agent is still there while a statement runs.
-const CHECK_INTERVAL_MS: u64 = 5000;
-
-/// Takes back what a statement has done to its session and not to the database; all of it works in a transaction.
-const LEAVE_NOTHING: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; UNLISTEN *; \
-     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
-
-/// Takes back what somebody else may have left to a session of a pooler, so that names mean what they mean in a new one:
-/// another role, another search_path, temporary tables that hide others.
-const INHERIT_NOTHING: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP";
+/// Ends the mark of a transaction that has changed rows of foreign tables.
+const FOREIGN: &str = "+foreign";
 
 /// A database on a PostgreSQL server.
 pub struct Postgres {
@@ -76,75 +68,6 @@ impl Postgres {
         )?)
     }
 
-    /// Begins a transaction with everything that holds in it; its name for [`Driver::interrupt`]: process, start of the
-    /// process and, where the database tracks it, start of the transaction, joined by `@`.
-    fn begin(
-        &self,
-        conn: &mut PgConnection,
-        mode: &str,
-        watch: &PgDeadline,
-    ) -> Result<String, PgStop> {
-        let begin =
-            |checks: bool| self.settings(conn.server_encoding == "SQL_ASCII", mode, watch, checks);
-        let (with, without) = (begin(true), begin(false));
-        let rows = match conn.own(&with) {
-            // Not every system can check whether the client is still there.
-            Err(Fault::Refused(_)) => {
-                conn.own("ROLLBACK")?;
-                conn.own(&without)?
-            }
-            done => done?,
-        };
-        let session = rows
-            .into_iter()
-            .next_back()
-            .and_then(|row| row.into_iter().next_back());
-        Ok(session.flatten().unwrap_or_default())
-    }
-
-    fn settings(&self, raw_bytes: bool, mode: &str, watch: &PgDeadline, checks: bool) -> String {
-        let lock_ms = watch.lock_secs * 1000;
-        let mut out = format!("BEGIN {mode}; {INHERIT_NOTHING}; SELECT");
-        let mut set = |name: &str, value: &str| {
-            out.push_str(&format!(
-                " pg_catalog.set_config('{name}', '{value}', true),"
-            ));
-        };
-        set("statement_timeout", &watch.left_ms().to_string());
-        set("lock_timeout", &lock_ms.to_string());
-        set(
-            "idle_in_transaction_session_timeout",
-            &IDLE_MS_MAX.to_string(),
-        );
-        set("standard_conforming_strings", "on");
-        set("bytea_output", "hex");
-        set("extra_float_digits", "3");
-        set("datestyle", "ISO, MDY");
-        set("intervalstyle", "postgres");
-        // Bytes of which nobody knows what they mean come as they are: as UTF-8 the first invalid one would cost the whole
-        // result.
-        set(
-            "client_encoding",
-            if raw_bytes { "SQL_ASCII" } else { "UTF8" },
-        );
-        if let Some(schema) = &self.endpoint.schema {
-            set("search_path", &schema.replace('\'', "''"));
-        }
-        out.push_str(" 1; ");
-        if checks {
-            out.push_str(&format!(
-                "SELECT pg_catalog.set_config(name, '{CHECK_INTERVAL_MS}', true) FROM pg_catalog.pg_settings \
-                 WHERE name = 'client_connection_check_interval'; "
-            ));
-        }
-        out.push_str(
-            "SELECT pid::text || '@' || extract(epoch FROM backend_start)::text \
-             || coalesce('@' || extract(epoch FROM xact_start)::text, '') \
-             FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()",
-        );
-        out
-    }
-
     fn read(
         &self,
         job: &DriverJob,
@@ -163,6 +86,9 @@ impl Postgres {
         let mut results = Results::new(job.rows_max(), job.bytes_max());
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
+            if n > 0 {
+                renew_limits(&mut conn, watch)?;
+            }
             let end = query(&mut conn, sql, &mut results, WhenFull::Stop);
             match end.map_err(|stop| numbered(stop, n, job))? {
                 // A closed connection is a transaction rolled back.
@@ -196,7 +122,9 @@ impl Postgres {
         let rows = match written {
             Ok(rows) => rows,
             Err(PgStop::Refused(refusal))
-                if refusal.is_of_a_transaction() && job.plan.len() == 1 =>
+                if refusal.is_of_a_transaction()
+                    && job.plan.len() == 1
+                    && alone::needs_no_transaction(&job.plan[0]) =>
             {
                 abandon(conn);
                 return alone::write(self, job, watch, control);
@@ -246,6 +174,9 @@ impl Postgres {
         };
         for (n, sql) in job.plan.iter().enumerate() {
             watch.look()?;
+            if n > 0 {
+                renew_limits(conn, watch)?;
+            }
             if counter.is_some() && guard::leading_words(sql, Dialect::Postgres).0 == "TRUNCATE" {
                 return Err(PgStop::Failed(
                     "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
@@ -267,19 +198,31 @@ impl Postgres {
         Ok(changed)
     }
 
-    /// The id of the transaction, if it has written anything.
+    /// The id of the transaction, by which the database can be asked what became of it: it gets one here if it has none,
+    /// since what it has done elsewhere needs none. Marked where it has changed rows of foreign tables. A server in
+    /// recovery gives none.
     fn mark(&self, conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
-        let found = conn.own("SELECT pg_catalog.txid_current_if_assigned()::pg_catalog.text")?;
+        let found = conn.own(&format!(
+            "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat(pg_catalog.txid_current(), \
+             CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c \
+             ON c.oid OPERATOR(pg_catalog.=) l.relation WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() \
+             AND l.locktype OPERATOR(pg_catalog.=) 'relation' AND c.relkind OPERATOR(pg_catalog.=) 'f' \
+             AND l.mode OPERATOR(pg_catalog.<>) ALL (ARRAY['AccessShareLock', 'RowShareLock']::pg_catalog.text[])) \
+             THEN '{FOREIGN}' END) END"
+        ))?;
         Ok(rows_text(found).into_iter().next())
     }
 
     /// Asks until the database knows, for a while.
     fn settled(&self, mark: Option<&str>, cancel: &Cancel) -> JobEffect {
         let Some(mark) = mark else {
-            // A transaction that never got an id has written nothing.
-            return JobEffect::Committed;
+            return JobEffect::Unknown;
         };
-        let Ok(id) = mark.parse::<u64>() else {
+        let (id, foreign) = match mark.strip_suffix(FOREIGN) {
+            Some(id) => (id, true),
+            None => (mark, false),
+        };
+        let Ok(id) = id.parse::<u64>() else {
             return JobEffect::Unknown;
         };
         let until = Instant::now() + SETTLE_WITHIN;
@@ -293,6 +236,8 @@ impl Postgres {
                 .and_then(|rows| rows_text(rows).into_iter().next());
             match status.as_deref() {
                 Some("committed") => return JobEffect::Committed,
+                // Other servers commit before this one, which then may not.
+                Some("aborted") if foreign => return JobEffect::Unknown,
                 Some("aborted") => return JobEffect::RolledBack,
                 _ if Instant::now() >= until || cancel.asked().is_some() => {
                     return JobEffect::Unknown;
@@ -300,19 +245,6 @@ impl Postgres {
                 _ => std::thread::park_timeout(SETTLE_EVERY),
             }
         }
-    }
-}
-
-/// Takes back a transaction, and what a session keeps of it all the same: what is prepared, locks of the session, values
-/// of sequences. Where that fails, the connection is closed inside a transaction, and then no pooler gives its session
-/// to anybody.
-fn abandon(mut conn: PgConnection) {
-    if conn
-        .own(&format!("ROLLBACK; BEGIN; {LEAVE_NOTHING}"))
-        .is_ok()
-    {
-        // Closed before it is answered, it is inside the transaction as well.
-        let _left = conn.own("COMMIT");
     }
 }
 

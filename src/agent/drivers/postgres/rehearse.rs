@@ -31,7 +31,7 @@ pub(super) fn rehearse(
         || holders(driver, &session, watch),
         || {
             let ran = run_all(&mut conn, job, plan, watch, &mut report);
-            super::abandon(conn);
+            super::session::abandon(conn);
             ran
         },
     );

@@ -11,7 +11,14 @@ use crate::domain::sql::table_parts;
 /// What a plan may not hold.
 pub(super) const EMPTY: &str = "one element of the plan holds no statement";
 
+/// Where something has changed how the server reads text, `sql` is another statement to it than the one approved.
+const OTHER_READING: &str = "not run: something changed how the database reads text (standard_conforming_strings, \
+                             client_encoding), and the statement was read otherwise";
+
 pub(super) fn prepared(conn: &mut PgConnection, sql: &str) -> Result<Shape, PgStop> {
+    if !conn.reads_as_analysed() {
+        return Err(PgStop::Failed(OTHER_READING.to_owned()));
+    }
     let shape = conn
         .prepare(sql)
         .map_err(|fault| PgStop::of_statement(fault, sql))?;

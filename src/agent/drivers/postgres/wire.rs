@@ -82,6 +82,17 @@ pub enum End {
     Enough,
 }
 
+/// Encodings of a client in which a byte of ASCII may be a part of another character.
+const OTHER_ENCODINGS: [&str; 7] = [
+    "BIG5",
+    "GB18030",
+    "GBK",
+    "JOHAB",
+    "SHIFT_JIS_2004",
+    "SJIS",
+    "UHC",
+];
+
 pub struct PgConnection {
     stream: Stream,
     inbox: BytesMut,
@@ -93,6 +104,9 @@ pub struct PgConnection {
     /// `I` idle, `T` in a transaction, `E` in a failed one.
     pub status: u8,
     pub server_encoding: String,
+    /// What the server reports of how it reads text; none where a pooler keeps it back.
+    conforming_strings: Option<String>,
+    client_encoding: Option<String>,
     /// The process that the login named: that of this session, unless a pooler stands before it and names none.
     pub backend: Option<i32>,
 }
@@ -130,6 +144,8 @@ impl PgConnection {
             cancelled_at: None,
             status: b'I',
             server_encoding: String::new(),
+            conforming_strings: None,
+            client_encoding: None,
             backend: None,
         };
         connection.log_in(endpoint)?;
@@ -273,8 +289,12 @@ impl PgConnection {
             self.fill(length)?;
             match Message::parse(&mut self.inbox)?.ok_or_else(|| garbled("message"))? {
                 Message::ParameterStatus(body) => {
-                    if body.name()? == "server_encoding" {
-                        self.server_encoding = body.value()?.to_owned();
+                    let value = body.value()?.to_owned();
+                    match body.name()? {
+                        "server_encoding" => self.server_encoding = value,
+                        "standard_conforming_strings" => self.conforming_strings = Some(value),
+                        "client_encoding" => self.client_encoding = Some(value),
+                        _ => {}
                     }
                 }
                 Message::NoticeResponse(_) | Message::NotificationResponse(_) => {}
@@ -343,6 +363,15 @@ impl PgConnection {
                 _ => {}
             }
         }
+    }
+
+    /// Whether the server reads text as the analysis did: a backslash stands for itself, and no quote is a part of
+    /// another character.
+    pub fn reads_as_analysed(&self) -> bool {
+        let conforming = self.conforming_strings.as_deref();
+        let encoding = self.client_encoding.as_deref();
+        conforming.is_none_or(|value| value == "on")
+            && encoding.is_none_or(|name| !OTHER_ENCODINGS.contains(&name))
     }
 
     /// Makes the server read `sql`, which must be one statement.

@@ -121,6 +121,15 @@ impl MigrationRunner for SqliteMigrations<'_> {
         let Err((n, stop)) = done else {
             return Ok(());
         };
+        // A COMMIT that fails and leaves no transaction may have taken effect.
+        if step.transactional && n == step.statements.len() && conn.is_autocommit() {
+            let (why, detail) = stop.described(self.watch);
+            return Err(Failure {
+                message: format!("commit failed: {why}; it may or may not have taken effect"),
+                detail,
+                effect: JobEffect::Unknown,
+            });
+        }
         if step.transactional {
             return Err(self.rolled_back(rolled_back(&conn, stop, self.watch)));
         }

@@ -20,6 +20,7 @@ const LOCKS: silence::LockWords = silence::LockWords {
     waits: "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() \
             AND STATE = 'Waiting for table metadata lock'",
     error: "1205",
+    lifts: "SET SESSION lock_wait_timeout = 86400",
 };
 
 #[test]

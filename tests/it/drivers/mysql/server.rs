@@ -17,6 +17,11 @@ impl OwnServer {
     /// One whose certificate, for `localhost`, the authority in [`OwnServer::authority`] has signed. A client that comes by
     /// TCP has to use TLS and the password `secret`: `app` may do everything, `plain` what a database `shop` needs.
     pub fn start() -> OwnServer {
+        OwnServer::start_with(&[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(options: &[&str]) -> OwnServer {
         let folder = Temp::new();
         let data = folder.path().join("data");
         let mut made = Command::new("mariadb-install-db");
@@ -56,7 +61,8 @@ impl OwnServer {
                 "--skip-name-resolve",
                 "--user=root",
                 "--innodb-buffer-pool-size=8M",
-            ]);
+            ])
+            .args(options);
         let server = OwnServer {
             server: quiet(&mut command).spawn().unwrap(),
             folder,

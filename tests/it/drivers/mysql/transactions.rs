@@ -1,12 +1,9 @@
 //! What stays of a write that fails, is killed or loses its session, as the database shows it and not as the words of the
 //! statements say.
 
-use super::super::places::{mysql, on_server, placed};
-use super::super::silence::AtCommit;
+use super::super::places::{mysql, on_server};
 use super::super::{Journal, Place, failure, job, running};
-use super::server::OwnServer;
 use crate::support::eventually;
-use dbward::agent::config::{DatabaseEndpoint, DriverConfig, Tls};
 use dbward::agent::drivers::{Cancel, JobEffect, RunOutcome};
 use dbward::domain::id::Operation;
 use std::sync::Arc;
@@ -283,43 +280,4 @@ fn a_plan_calls_nothing_through_a_view() {
     }
     explain("DELETE FROM t WHERE id IN (SELECT id FROM plain)").unwrap();
     explain("SELECT * FROM plain").unwrap();
-}
-
-/// A server that has become read-only, as at a switch-over, says so at the COMMIT.
-#[test]
-#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_commit_that_the_server_refuses_is_rolled_back() {
-    let server = OwnServer::start();
-    let admin = placed(DriverConfig::MySql(server.endpoint(
-        "127.0.0.1",
-        Tls::Require,
-        None,
-    )));
-    for sql in [
-        "CREATE DATABASE shop",
-        "CREATE TABLE shop.t (id INTEGER) ENGINE = InnoDB",
-    ] {
-        admin.done(&[sql]);
-    }
-    let plain = placed(DriverConfig::MySql(DatabaseEndpoint {
-        user: "plain".to_owned(),
-        database: "shop".to_owned(),
-        ..server.endpoint("127.0.0.1", Tls::Require, None)
-    }));
-    let read_only = |on: u8| admin.done(&[&format!("SET GLOBAL read_only = {on}")]);
-    let insert = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
-    let mut record = AtCommit(|| {
-        read_only(1);
-    });
-    let outcome = plain
-        .wall
-        .run(&plain.driver, &insert, &Cancel::new(), &mut record);
-    let (message, effect) = failure(outcome);
-    assert_eq!(effect, JobEffect::RolledBack, "{message}");
-    assert!(
-        message.contains("error 1290") && message.ends_with("; rolled back"),
-        "{message}"
-    );
-    read_only(0);
-    assert_eq!(plain.count("t"), 0);
 }

@@ -136,7 +136,7 @@ fn a_procedure_that_commits_and_fails_is_not_called_rolled_back() {
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn a_migration_cannot_hide_the_record() {
     let place = postgres();
-    let sql = "CREATE SCHEMA other; SET search_path = other; SET standard_conforming_strings = off; \
+    let sql = "CREATE SCHEMA other; SET search_path = other; \
                CREATE TABLE schema_migrations (version text); SET ROLE pg_monitor; RESET ROLE";
     assert_eq!(
         migrated(up(&place, &[("1", sql), ("2", "CREATE TABLE t (a int)")])),

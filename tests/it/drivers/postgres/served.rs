@@ -63,6 +63,7 @@ const LOCKS: silence::LockWords = silence::LockWords {
              AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
     waits: "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 't'::regclass",
     error: "55P03",
+    lifts: "SET lock_timeout = 0",
 };
 
 #[test]

@@ -1,0 +1,97 @@
+//! A MariaDB that is set otherwise than usual, or becomes so.
+
+use super::super::migrations::{migrated, up};
+use super::super::places::placed;
+use super::super::rehearsals::rehearse;
+use super::super::silence::AtCommit;
+use super::super::{Place, failure, job};
+use super::server::OwnServer;
+use dbward::agent::config::{DatabaseEndpoint, DriverConfig, Tls};
+use dbward::agent::drivers::{Cancel, JobEffect};
+use dbward::domain::id::Operation;
+
+/// Who may do everything, and who may do what a database needs, in that database.
+fn users(server: &OwnServer) -> [Place; 2] {
+    let admin = server.endpoint("127.0.0.1", Tls::Require, None);
+    let plain = DatabaseEndpoint {
+        user: "plain".to_owned(),
+        database: "shop".to_owned(),
+        ..admin.clone()
+    };
+    let admin = placed(DriverConfig::MySql(admin));
+    admin.done(&["CREATE DATABASE shop"]);
+    [admin, placed(DriverConfig::MySql(plain))]
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_server_with_other_modes_reads_text_as_the_analysis_did() {
+    let server = OwnServer::start_with(&[
+        "--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,PAD_CHAR_TO_FULL_LENGTH",
+        "--init-connect=SET sql_select_limit = 1, foreign_key_checks = 0, sql_auto_is_null = 1",
+    ]);
+    let [_admin, place] = users(&server);
+    place.done(&[
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v VARCHAR(9), c CHAR(3)) ENGINE = InnoDB",
+    ]);
+    place.done(&["CREATE TABLE u (t INTEGER, FOREIGN KEY (t) REFERENCES t (id)) ENGINE = InnoDB"]);
+    // Three characters, and the empty text.
+    let insert = |id: u8| format!(r#"INSERT INTO t VALUES ({id}, "a\\b", '')"#);
+    place.done(&[&insert(1), &insert(2)]);
+    migrated(up(&place, &[("1", &insert(3))]));
+    migrated(up(
+        &place,
+        &[(
+            "2",
+            &format!("-- migrate:up transaction:false\n{}", insert(4)),
+        )],
+    ));
+    rehearse(&place, &[&insert(5)]).unwrap();
+    place
+        .wall
+        .explain(
+            &place.driver,
+            r#"SELECT * FROM t WHERE v = "a\\b""#,
+            &Cancel::new(),
+        )
+        .unwrap();
+    assert_eq!(
+        place.count(r"t WHERE v = 'a\\b' AND length(v) = 3 AND c = ''"),
+        4
+    );
+    let (rows, _) = place.rows("SELECT id, c, 0 || 1 AS either FROM t ORDER BY id");
+    assert_eq!(rows["rows"].as_array().map(Vec::len), Some(4));
+    assert_eq!(
+        rows["rows"][0],
+        serde_json::json!({"id": 1, "c": "", "either": 1})
+    );
+    // A key refuses.
+    let (message, effect) = failure(place.write(&["INSERT INTO u VALUES (9)"]));
+    assert!(message.contains("error 1452"), "{message}");
+    assert_eq!(effect, JobEffect::RolledBack);
+}
+
+/// A server that has become read-only, as at a switch-over, says so at the COMMIT.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_commit_that_the_server_refuses_is_rolled_back() {
+    let server = OwnServer::start();
+    let [admin, plain] = users(&server);
+    plain.done(&["CREATE TABLE t (id INTEGER) ENGINE = InnoDB"]);
+    let read_only = |on: u8| admin.done(&[&format!("SET GLOBAL read_only = {on}")]);
+    let insert = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)"]);
+    let mut record = AtCommit(|| {
+        read_only(1);
+    });
+    let outcome = plain
+        .wall
+        .run(&plain.driver, &insert, &Cancel::new(), &mut record);
+    let (message, effect) = failure(outcome);
+    assert_eq!(effect, JobEffect::RolledBack, "{message}");
+    assert!(
+        message.contains("error 1290") && message.ends_with("; rolled back"),
+        "{message}"
+    );
+    read_only(0);
+    assert_eq!(plain.count("t"), 0);
+}
