@@ -13,8 +13,9 @@ const SINKS: usize = 50;
 const THREADS: usize = SINKS + 1;
 /// The same at most: each has another for a moment, which finds the address.
 const THREADS_MAX: usize = 2 * SINKS + 1;
-/// Memory that it may take besides, in KiB, however many notifications wait.
-const MEMORY_MORE_KIB: u64 = 48 * 1024;
+/// Memory that it may take besides, in KiB, however many notifications wait: a MiB for each thread, and what the database
+/// keeps of its file.
+const MEMORY_MORE_KIB: u64 = 72 * 1024;
 
 #[test]
 fn an_hour_without_its_receiver_loses_nothing() {
