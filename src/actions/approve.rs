@@ -1,9 +1,9 @@
 //! Approves a pending request: books one vote, and approves the request with the last one needed.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, attempted};
 use super::awaited::Left;
 use super::refusals::refuse_verb;
-use super::unreadable::{self, frozen_if_corrupt};
+use super::unreadable;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, note};
 use crate::clock::Timestamp;
@@ -50,31 +50,20 @@ pub fn approve(
 ) -> Result<Approved, Error> {
     let comment = note("comment", comment)?;
     let chosen = selector.map(|text| parse_selector(&text)).transpose()?;
-    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
-    let seen = seen.map(str::to_owned);
-    let caller = by.clone();
-    let came_to = app.change_by(by, move |view, now| {
-        let request = view.request(&of)?;
-        let workflow = view.request_workflow(&request)?;
-        let votes = view.votes(&request)?;
-        let active = cx.active();
-        let attempt = Attempt {
-            view,
-            active: &active,
-            caller: &caller,
-            request: &request,
-            seen: seen.as_deref(),
-            now,
-        };
-        let booking = match may_approve(&attempt, workflow.as_ref(), &votes, chosen.as_ref()) {
+    attempted(app, caller, id, seen, move |cx, attempt| {
+        let (view, caller, request) = (attempt.view, attempt.caller, attempt.request);
+        let now = attempt.now;
+        let workflow = view.request_workflow(request)?;
+        let votes = view.votes(request)?;
+        let booking = match may_approve(attempt, workflow.as_ref(), &votes, chosen.as_ref()) {
             Ok(booking) => booking,
-            Err(error) => return refuse(&cx, &caller, &request, error),
+            Err(error) => return refuse(cx, caller, request, error),
         };
-        if let Err(unproven) = view.prove_pending(&request) {
+        if let Err(unproven) = view.prove_pending(request) {
             return unreadable::refuse(view, &request.id, unproven);
         }
         let pending = request.pending(now).map_err(|refusal| refusal.error())?;
-        let workflow = workflow.ok_or_else(|| without_workflow(&request))?;
+        let workflow = workflow.ok_or_else(|| without_workflow(request))?;
         let vote = Vote {
             actor: caller.subject.clone(),
             action: VoteAction::Approve,
@@ -87,20 +76,19 @@ pub fn approve(
         };
         let ttl = workflow
             .approval_ttl_secs
-            .unwrap_or(active.policies.approval_ttl_secs);
-        let (change, mut answer) = book(&request, pending, &workflow, votes, vote, ttl, now);
+            .unwrap_or(attempt.active.policies.approval_ttl_secs);
+        let (change, mut answer) = book(request, pending, &workflow, votes, vote, ttl, now);
         let mut changes = vec![change];
         if answer.status == Status::Approved && workflow.dispatch == Dispatch::OnApproval {
             answer.status = Status::Dispatched;
-            answer.left = Left::of(&request, Status::Dispatched, None, &[]);
-            changes.push(dispatch(&request, pending, &active, now));
+            answer.left = Left::of(request, Status::Dispatched, None, &[]);
+            changes.push(dispatch(request, pending, attempt.active, now));
         }
         Ok(Verdict::Write(
             changes.into_iter().map(Into::into).collect(),
             answer,
         ))
-    });
-    frozen_if_corrupt(app, id, came_to)
+    })
 }
 
 /// An approval that may be given.

@@ -1,8 +1,7 @@
 //! Calls a request off. One that runs is cancelled at once; its agent learns of it at the next heartbeat.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, attempted};
 use super::refusals::refuse_verb;
-use super::unreadable::frozen_if_corrupt;
 use super::view_requests::ensure_visible;
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -26,32 +25,19 @@ pub fn cancel(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.cancel";
     let reason = note("reason", reason)?;
-    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
-    let seen = seen.map(str::to_owned);
-    let caller = by.clone();
-    let came_to = app.change_by(by, move |view, now| {
-        let request = view.request(&of)?;
-        let active = cx.active();
-        let attempt = Attempt {
-            view,
-            active: &active,
-            caller: &caller,
-            request: &request,
-            seen: seen.as_deref(),
-            now,
-        };
-        let step = match may_cancel(&attempt) {
+    attempted(app, caller, id, seen, move |cx, attempt| {
+        let (caller, request) = (attempt.caller, attempt.request);
+        let step = match may_cancel(attempt) {
             Ok(step) => step,
-            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
+            Err(error) => return refuse_verb(cx, caller, request, VERB, error),
         };
         let change = RequestChange::Cancelled {
-            request: RequestRef::from(&request),
+            request: RequestRef::from(request),
             step,
             reason,
         };
         Ok(Verdict::Write(vec![change.into()], Status::Cancelled))
-    });
-    frozen_if_corrupt(app, id, came_to)
+    })
 }
 
 /// Whether the caller may cancel the request now.

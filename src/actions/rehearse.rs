@@ -2,7 +2,7 @@
 //! Asked for by people or by the workflow, taken by an agent, and over within a minute, whatever comes of it.
 
 use super::App;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, attempted};
 use super::claim::{means_the_same, reports};
 use super::dialects::analyze;
 use super::refusals::refuse_verb;
@@ -106,26 +106,16 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
     });
     let (request, text) = frozen_if_corrupt(app, id, read)?;
     let why_not = refusal_of(app, &request, &text)?;
-    let (cx, by, of) = (Arc::clone(app), caller.clone(), id.to_owned());
-    let came_to = app.change_by(caller, move |view, now| {
-        let request = view.request(&of)?;
-        let active = cx.active();
-        let attempt = Attempt {
-            view,
-            active: &active,
-            caller: &by,
-            request: &request,
-            seen: None,
-            now,
-        };
-        if let Err(error) = may_rehearse(&attempt, why_not.as_deref()) {
-            return refuse_verb(&cx, &by, &request, VERB, error);
+    attempted(app, caller, id, None, move |cx, attempt| {
+        let (caller, request) = (attempt.caller, attempt.request);
+        if let Err(error) = may_rehearse(attempt, why_not.as_deref()) {
+            return refuse_verb(cx, caller, request, VERB, error);
         }
         let rehearsal = Rehearsal {
             id: uuid(),
             status: RehearsalStatus::Waiting,
-            asked_by: by.subject.clone(),
-            asked_at: now,
+            asked_by: caller.subject.clone(),
+            asked_at: attempt.now,
             agent_id: None,
             finished_at: None,
             rows_affected: None,
@@ -136,10 +126,9 @@ pub fn ask(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Rehearsal, Error
             id: rehearsal.id.clone(),
             refused: None,
         };
-        let change = step(RequestRef::from(&request), RehearsalStep::Asked(asked));
+        let change = step(RequestRef::from(request), RehearsalStep::Asked(asked));
         Ok(Verdict::Write(vec![change.into()], rehearsal))
-    });
-    frozen_if_corrupt(app, id, came_to)
+    })
 }
 
 /// Why the text of a request may not be rehearsed, or its workflow allows that for none; none where it may.

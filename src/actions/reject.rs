@@ -1,9 +1,9 @@
 //! Turns a pending request down. One rejection is final.
 
 use super::approve::without_workflow;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, attempted};
 use super::refusals::refuse_verb;
-use super::unreadable::{self, frozen_if_corrupt};
+use super::unreadable;
 use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
@@ -30,27 +30,16 @@ pub fn reject(
 ) -> Result<Status, Error> {
     const VERB: &str = "request.reject";
     let comment = note("comment", comment)?;
-    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
-    let seen = seen.map(str::to_owned);
-    let caller = by.clone();
-    let came_to = app.change_by(by, move |view, now| {
-        let request = view.request(&of)?;
-        let workflow = view.request_workflow(&request)?;
-        let votes = view.votes(&request)?;
-        let active = cx.active();
-        let attempt = Attempt {
-            view,
-            active: &active,
-            caller: &caller,
-            request: &request,
-            seen: seen.as_deref(),
-            now,
-        };
-        let (selector, step) = match may_reject(&attempt, workflow.as_ref(), &votes) {
+    attempted(app, caller, id, seen, move |cx, attempt| {
+        let (view, caller, request) = (attempt.view, attempt.caller, attempt.request);
+        let now = attempt.now;
+        let workflow = view.request_workflow(request)?;
+        let votes = view.votes(request)?;
+        let (selector, step) = match may_reject(attempt, workflow.as_ref(), &votes) {
             Ok(booked) => booked,
-            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
+            Err(error) => return refuse_verb(cx, caller, request, VERB, error),
         };
-        if let Err(unproven) = view.prove_pending(&request) {
+        if let Err(unproven) = view.prove_pending(request) {
             return unreadable::refuse(view, &request.id, unproven);
         }
         let vote = Vote {
@@ -59,19 +48,18 @@ pub fn reject(
             selector,
             step,
             comment,
-            issued_by_requester: issued_by(&caller, &request.requester),
+            issued_by_requester: issued_by(caller, &request.requester),
             at: now,
             counts: true,
         };
         let pending = request.pending(now).map_err(|refusal| refusal.error())?;
         let change = RequestChange::Rejected {
-            request: RequestRef::from(&request),
+            request: RequestRef::from(request),
             vote,
             step: pending.reject(),
         };
         Ok(Verdict::Write(vec![change.into()], Status::Rejected))
-    });
-    frozen_if_corrupt(app, id, came_to)
+    })
 }
 
 /// Whether the caller may reject the request now: what that would be booked on, and the step, 0-based.

@@ -1,10 +1,9 @@
 //! Hands an approved request to the agents; or runs one again where policy allows.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, attempted};
 use super::awaited::Left;
 use super::cancel::owner_may;
 use super::refusals::refuse_verb;
-use super::unreadable::frozen_if_corrupt;
 use super::{App, note};
 use crate::domain::actor::Caller;
 use crate::domain::change::{RequestChange, RequestRef};
@@ -47,27 +46,16 @@ pub fn resume(
         )
         .hint("send a `reason` with `acknowledge_unknown_outcome`"));
     }
-    let (cx, by, of) = (Arc::clone(app), caller, id.to_owned());
-    let seen = seen.map(str::to_owned);
-    let caller = by.clone();
-    let came_to = app.change_by(by, move |view, now| {
-        let request = view.request(&of)?;
-        let active = cx.active();
-        let attempt = Attempt {
-            view,
-            active: &active,
-            caller: &caller,
-            request: &request,
-            seen: seen.as_deref(),
-            now,
-        };
-        let step = match may_resume(&attempt, acknowledged) {
+    attempted(app, caller, id, seen, move |cx, attempt| {
+        let (caller, request) = (attempt.caller, attempt.request);
+        let now = attempt.now;
+        let step = match may_resume(attempt, acknowledged) {
             Ok(Some(step)) => step,
             Ok(None) => {
-                let left = Left::of(&request, request.status(), None, &[]);
+                let left = Left::of(request, request.status(), None, &[]);
                 return Ok(Verdict::Same((request.status(), left)));
             }
-            Err(error) => return refuse_verb(&cx, &caller, &request, VERB, error),
+            Err(error) => return refuse_verb(cx, caller, request, VERB, error),
         };
         let uncertain = match request.state() {
             State::Lost(_) => true,
@@ -76,18 +64,17 @@ pub fn resume(
         };
         let counts = acknowledged && uncertain;
         let change = RequestChange::Dispatched {
-            request: RequestRef::from(&request),
+            request: RequestRef::from(request),
             step,
-            deadline: now.plus_secs(active.policies.dispatch_timeout_secs),
+            deadline: now.plus_secs(attempt.active.policies.dispatch_timeout_secs),
             acknowledged: reason.filter(|_| counts),
         };
-        let left = Left::of(&request, Status::Dispatched, None, &[]);
+        let left = Left::of(request, Status::Dispatched, None, &[]);
         Ok(Verdict::Write(
             vec![change.into()],
             (Status::Dispatched, left),
         ))
-    });
-    frozen_if_corrupt(app, id, came_to)
+    })
 }
 
 /// Whether the caller may dispatch the request now. None where the last vote has dispatched it already, so that nobody
