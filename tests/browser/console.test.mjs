@@ -542,7 +542,8 @@ test("a lost server shows a bar, and the page comes back by itself", async () =>
   await page.locator(".offline").waitFor({ state: "detached", timeout: 60000 });
   await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 9", "after the restart");
   await page.getByText("after the restart").waitFor({ timeout: 40000 });
-  await finish("ERR ^/api/", "503 ^/api/");
+  // Pages that the browser fetches ahead are lost with it.
+  await finish("ERR ^/(api|assets)/", "503 ^/api/");
 });
 
 test("a proxy that answers in the server's place, and a server that only fails, are told like a lost one", async () => {
