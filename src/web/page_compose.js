@@ -16,7 +16,7 @@ export async function compose({ page, signal, parameters, me, can, go }) {
   const databases = can("request.view") ? (await get("/api/databases", { signal })).databases : null;
   const source = parameters.get("from") ? await get(`/api/requests/${encodeURIComponent(parameters.get("from"))}`, { signal }) : null;
   const from = source ? `${source.database}/${source.environment}` : "";
-  const place = !databases ? h("input", { required: true, pattern: "[^\\/]+\\/[^\\/]+", placeholder: "app/production", value: from }) : h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === from }, `${d.database} / ${d.environment}`)));
+  const place = !databases ? h("input", { required: true, pattern: "[^\\/]+/[^\\/]+", placeholder: "app/production", value: from }) : h("select", { required: true }, h("option", { value: "" }, "Choose"), databases.map((d) => h("option", { value: `${d.database}/${d.environment}`, selected: `${d.database}/${d.environment}` === from }, `${d.database} / ${d.environment}`)));
   const detail = h("textarea", { class: "code", rows: 9, spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true, "data-key": "c", value: source ? source.detail : "" });
   const reason = h("input", { maxlength: 1000, value: (source && source.reason) || "", placeholder: "Ticket, and why" });
   const bound = h("input", { type: "number", min: 0, step: 1, placeholder: "no bound" });

@@ -565,7 +565,7 @@ test("a proxy that answers in the server's place, and a server that only fails, 
     await page.getByText("while it is gone").first().waitFor({ timeout: 40000 });
     await page.locator(".offline").waitFor({ state: "detached", ...SLOW });
     await demo.cancel(id);
-    await page.getByText("while it is gone").waitFor({ state: "detached", timeout: 40000 });
+    await page.getByText("while it is gone").first().waitFor({ state: "detached", timeout: 40000 });
   }
   await finish("502 ^/api/", "500 ^/api/");
 });
