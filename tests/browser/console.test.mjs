@@ -11,9 +11,9 @@ let browser;
 let demo;
 
 /** A window of its own, signed in as `who`. */
-async function window(who, path = "/", options = {}) {
+async function window(who, path = "/", options = {}, token = who && demo.token(who)) {
   const { open, finish } = await visit(browser, demo.url, options);
-  return { page: await open(`${path}${who ? `#token=${demo.token(who)}` : ""}`), finish };
+  return { page: await open(path, token), finish };
 }
 
 before(async () => {
@@ -119,7 +119,7 @@ test("a result is drawn as bars, a line or dots, and copied as it is", async () 
   const made = await demo.submit("development", sql, "drawn");
   const { context, open, finish } = await visit(browser, demo.url);
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  const page = await open(`/requests/${made.id}`, demo.token("requester"));
   await page.locator("dbw-grid .grid-row").first().waitFor(SLOW);
   const svg = page.locator("main svg.chart");
   for (const [kind, marks] of [["bar", "rect.one"], ["line", "path.path"], ["scatter", "circle.one"]]) {
@@ -159,7 +159,7 @@ test("several tables are saved one by one, and what cannot be saved or copied sa
     return route.fulfill({ status: 410, contentType: "application/json", body: JSON.stringify({ error: { code: "gone", message: "the result was removed" } }) });
   });
   await context.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  const page = await open(`/requests/${made.id}`, demo.token("requester"));
   assert.equal(await page.locator("dbw-grid").first().waitFor(SLOW).then(() => page.locator("dbw-grid").count()), 2);
   assert.equal(await page.getByRole("button", { name: "CSV", exact: true }).count(), 0);
   await page.getByRole("button", { name: "CSV of table 2" }).click();
@@ -179,7 +179,7 @@ test("a request that is sent again, since its answer was lost, is made once", as
     await route.fetch();
     return route.abort();
   });
-  const page = await open(`/new#token=${demo.token("requester")}`);
+  const page = await open("/new", demo.token("requester"));
   await page.getByLabel("Database and environment").selectOption("shop/production");
   await page.getByLabel("Reason").fill("sent twice");
   await page.getByLabel("SQL").fill("UPDATE customers SET active = 1 WHERE id = 33");
@@ -268,7 +268,7 @@ test("each execution of a request is shown, the last one first", async () => {
     if (body.executions.length) body.executions = [{ ...body.executions[0], attempt: 2 }, { ...body.executions[0], agent_id: "agent-2", status: "lost", outcome: "unknown", error_message: null }];
     await route.fulfill({ response: answer, json: body });
   });
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  const page = await open(`/requests/${made.id}`, demo.token("requester"));
   await page.getByText("no such table: orders_of_last_year").first().waitFor(SLOW);
   await page.getByText(/^agent · .* ms · attempt 2$/).waitFor(SLOW);
   await page.getByText(/^Attempt 1 on agent-2/).waitFor(SLOW);
@@ -572,7 +572,7 @@ test("a proxy that answers in the server's place, and a server that only fails, 
 
 test("a session that ended asks to sign in again and keeps the address", async () => {
   const issued = await demo.call("admin", "POST", "/api/tokens", { subject_id: "visitor", subject_type: "user", roles: ["readonly"] });
-  const { page, finish } = await window(null, `/policies#token=${issued.token}`);
+  const { page, finish } = await window(null, "/policies", {}, issued.token);
   await page.getByRole("heading", { name: "Policies" }).waitFor(SLOW);
   await demo.call("admin", "DELETE", `/api/tokens/${issued.id}`);
   await page.getByText("Your session is over").waitFor({ timeout: 40000 });
@@ -628,7 +628,7 @@ test("a log that does not hold is told in plain words", async () => {
     const answer = await route.fetch();
     await route.fulfill({ response: answer, json: { ...(await answer.json()), valid: false, first_broken_id: "0b0e" } });
   });
-  const page = await open(`/audit#token=${demo.token("admin")}`);
+  const page = await open("/audit", demo.token("admin"));
   await page.getByRole("button", { name: "Verify the whole log" }).click();
   await page.getByRole("alert").getByText(/The log does not hold\. +The first event that differs is 0b0e\./).waitFor(SLOW);
   await finish();
@@ -666,7 +666,7 @@ test("a result that was cut says so", async () => {
     body.result_data.truncated = true;
     await route.fulfill({ response: answer, json: body });
   });
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  const page = await open(`/requests/${made.id}`, demo.token("requester"));
   await page.getByText(/This result was cut.*: 3 rows of more are here/).waitFor(SLOW);
   await finish();
 });
@@ -683,7 +683,7 @@ test("a notification of the desktop tells what came while the window was hidden"
     };
     Object.defineProperty(document, "hidden", { get: () => true });
   });
-  const page = await open(`/#token=${demo.token("approver")}`);
+  const page = await open("/", demo.token("approver"));
   await page.getByRole("heading", { name: "Waiting for you" }).waitFor(SLOW);
   const made = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 12", "unseen \u202e");
   await page.getByText("unseen").waitFor(SLOW);

@@ -13,7 +13,7 @@ let demo;
 
 async function window(who, path) {
   const { open, finish } = await visit(browser, demo.url);
-  return { page: await open(`${path}#token=${demo.token(who)}`), finish };
+  return { page: await open(path, demo.token(who)), finish };
 }
 
 /** Fails where markup became elements, or a character that hides or reorders others stands anywhere. */
@@ -71,7 +71,7 @@ test("a request, its text, its result and its chart stay text", async () => {
     body.notifications = [{ recipient: EVIL, channel: EVIL, status: "dead", last_error: EVIL }];
     await route.fulfill({ response: answer, json: body });
   });
-  const page = await open(`/requests/${made.id}#token=${demo.token("requester")}`);
+  const page = await open(`/requests/${made.id}`, demo.token("requester"));
   await page.getByRole("heading", { level: 1 }).getByText("U+202E").waitFor(SLOW);
   await page.locator("dbw-grid").getByText("U+202E").first().waitFor(SLOW);
   await page.getByText(/: dead \(<img/).waitFor(SLOW);

@@ -58,7 +58,7 @@ test("a session makes a request, lives through a restart in two windows, and end
   // The other window is told at once, and keeps its address.
   await second.getByText("Your session is over").waitFor(SLOW);
   assert.equal((await context.cookies(house.url)).filter((c) => c.name === "dbward-session").length, 0);
-  await finish("401 ^/api/", "503 ^/api/", "ERR ^/api/");
+  await finish("401 ^/api/", "503 ^/api/", "ERR ^/(api|assets)/");
   await house.stop();
 });
 
