@@ -137,7 +137,8 @@ test("an empty page, next to which the others stand", async () => {
     "/health": ["text/plain", "no-store", "ok"],
   };
   const server = createServer((call, answer) => {
-    const [type, kept, body] = files[call.url];
+    // The browser asks for an icon that the page does not name.
+    const [type, kept, body] = files[call.url] || ["text/plain", "no-store", ""];
     answer.writeHead(200, { "content-type": type, "cache-control": kept, "content-length": body.length }).end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
