@@ -1,16 +1,21 @@
 // How fast the console is and how often it calls, in headless Chromium. STORED is the number of requests that the server
 // holds, 100,000 unless it is set; the times are printed.
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { House, SLOW, call, file, launch, signIn, until, visit } from "./support.mjs";
+import { House, SLOW, call, file, launch, proved, signIn, until, visit } from "./support.mjs";
 
 const STORED = Number(process.env.STORED || 100000);
 const WAITING = 30;
 // One token may have 32 calls under way.
 const CLIENTS = 30;
 const ROUNDS = 9;
+/** What an export may take of the heap: some of its pages of 4 MiB, however many it has; and how long on a busy machine. */
+const HEAP_BYTES_MAX = 48e6;
+const EXPORT_MS_MAX = 240000;
 /** What docs/performance.md promises for a quiet machine. */
 const GOAL_MS = 100;
 /** What a machine that is three times slower, and busy at that, keeps to. */
@@ -297,6 +302,30 @@ test("operations refreshes itself less often than a call is held, and keeps no s
     await turn(page, pending, 35, () => refreshes().length > n);
   }
   assert.deepEqual(refreshes().map((c) => c.isUnattended), [false, false, true, true, true]);
+  await finish();
+});
+
+test(`the log is exported ${HELD}, with a page of it in memory at a time, and proves itself`, async () => {
+  const { context, open, finish } = await visit(browser, house.url);
+  const page = await open("/audit", reader);
+  await page.getByRole("button", { name: "Export the log" }).waitFor(SLOW);
+  const inspector = await context.newCDPSession(page);
+  const heap = async () => {
+    await inspector.send("HeapProfiler.collectGarbage");
+    return (await inspector.send("Runtime.getHeapUsage")).usedSize;
+  };
+  const before = await heap();
+  const saved = page.waitForEvent("download", { timeout: EXPORT_MS_MAX });
+  await page.getByRole("button", { name: "Export the log" }).click();
+  let isOver = false;
+  saved.finally(() => (isOver = true)).catch(() => {});
+  let most = 0;
+  while (!isOver) most = Math.max(most, await heap());
+  const file = await (await saved).path();
+  const { size } = statSync(file);
+  console.log(`a log of ${(size / 1e6).toFixed(0)} MB is exported with ${((most - before) / 1e6).toFixed(1)} MB of heap more than before, at most`);
+  assert.ok(most - before < HEAP_BYTES_MAX, `${most - before} bytes`);
+  assert.match(proved(file, join(house.dir, "state")), /begins after event 0/);
   await finish();
 });
 
