@@ -2,23 +2,20 @@
 // what was on the screen: rights, votes, executions that were lost, rehearsals, questions that stand open.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { House, SLOW, call, launch, visit } from "./support.mjs";
+import { SLOW, launch, peopled, poll, visit } from "./support.mjs";
 
 const UPDATE = "UPDATE customers SET active = 0 WHERE id = 42";
-const FEATURES = ["claims_v2", "outcome", "rehearsal", "row_bound"];
 const PEOPLE = [["ann", "user", "admin"], ["ben", "user", "admin"], ["carl", "user", "developer"], ["dora", "user", "developer"], ["robot", "agent", "agent-default"]];
 /** Where two developers have to approve. */
 const CRM = `[[databases]]\nname = "crm"\nenvironments = ["production"]\n[[workflows]]\ndatabase = "crm"\nenvironment = "production"\n[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = "developer"\nmin = 2\n`;
 
 let browser;
 let house;
-const tokens = {};
+let tokens;
+let as;
 
 before(async () => {
-  house = await House.start({ hasProvider: false, dialect: "sqlite", rehearse: "on_request", more: CRM });
-  for (const [who, type, role] of PEOPLE) {
-    tokens[who] = (await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: who, subject_type: type, roles: [role] })).token;
-  }
+  ({ house, tokens, as } = await peopled(PEOPLE, { more: CRM }));
   browser = await launch();
 });
 
@@ -27,22 +24,14 @@ after(async () => {
   await house.stop();
 });
 
-const as = (who, method, path, body) => call(house.url, tokens[who], method, path, body);
-
 const submit = (reason, more = {}) => as("carl", "POST", "/api/requests", { database: "shop", environment: "production", detail: UPDATE, reason, ...more });
-
-function poll() {
-  const capabilities = { databases: ["shop"], environments: ["production"], operations: ["execute_select", "execute_dml"] };
-  const status = { in_flight: 0, max_concurrent: 2, draining: false, uptime_secs: 7, active_jobs: [] };
-  return as("robot", "POST", "/api/agent/poll", { agent_id: null, capabilities, features: FEATURES, limit: 2, agent_version: "0.3.0", status });
-}
 
 /** A request that was approved and run, and of which the agent does not know what became. */
 async function lost(reason, detail) {
   const { id } = await submit(reason, { detail });
   await as("ann", "POST", `/api/requests/${id}/approve`, {});
   await as("carl", "POST", `/api/requests/${id}/resume`, {});
-  await poll();
+  await poll(as);
   const { execution_id: execution } = await as("robot", "POST", `/api/agent/jobs/${id}/claim`, {});
   await as("robot", "POST", `/api/agent/jobs/${execution}/result`, { success: false, outcome: "unknown", result_data: null, error_message: "the connection broke", rows_affected: null, duration_ms: 12, truncated: false });
   assert.equal((await as("carl", "GET", `/api/requests/${id}`)).status, "execution_lost");
@@ -134,7 +123,7 @@ test("a read that was lost is run again without a word", async () => {
 
 /** The agent rehearses a request for which that was asked, and reports `result`. */
 async function rehearse(id, result) {
-  const { rehearsal_jobs: jobs } = await poll();
+  const { rehearsal_jobs: jobs } = await poll(as);
   const job = jobs.find((one) => one.request_id === id);
   await as("robot", "POST", `/api/agent/rehearsals/${job.id}/claim`, {});
   await as("robot", "POST", `/api/agent/rehearsals/${job.id}/result`, result);
@@ -143,7 +132,7 @@ async function rehearse(id, result) {
 test("a comment outlasts a rehearsal, and a vote does not count for another one than was seen", async () => {
   // The requester has bound the rows, so that a rehearsal does not.
   const { id } = await submit("rehearsed meanwhile", { max_affected_rows: 40 });
-  await poll();
+  await poll(as);
   const { page, finish } = await window("ann", `/requests/${id}`);
   await page.getByLabel("Comment").fill("matches the ticket");
   await page.getByRole("button", { name: "Rehearse", exact: true }).click();

@@ -2,23 +2,21 @@
 // emergency, and a rehearsal that failed, was refused, is stale or got no answer. The agent is this test.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { House, SLOW, call, launch, visit } from "./support.mjs";
+import { SLOW, launch, peopled, poll, visit } from "./support.mjs";
 
 const UPDATE = "UPDATE customers SET active = 0 WHERE id = 42";
-const FEATURES = ["claims_v2", "outcome", "rehearsal", "row_bound"];
 const OPERATIONS = ["execute_select", "execute_dml"];
 
 let browser;
 let house;
-const tokens = {};
+let tokens;
+let as;
 
 before(async () => {
   const agents = `[[execution_policies]]\nmax_executions = 5\nretry_on_failure = true\n`;
   const roles = `[[auth.roles]]\nname = "rules"\npermissions = ["workflow.manage", "role.manage", "policy.manage"]\n[[auth.roles]]\nname = "asks"\npermissions = ["request.create"]\n`;
-  house = await House.start({ hasProvider: false, dialect: "sqlite", rehearse: "on_request", more: agents + roles });
-  for (const [who, type, role] of [["ann", "user", "admin"], ["carl", "user", "admin"], ["robot", "agent", "agent-default"], ["rita", "user", "rules"], ["asks", "user", "asks"]]) {
-    tokens[who] = (await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: who, subject_type: type, roles: [role] })).token;
-  }
+  const people = [["ann", "user", "admin"], ["carl", "user", "admin"], ["robot", "agent", "agent-default"], ["rita", "user", "rules"], ["asks", "user", "asks"]];
+  ({ house, tokens, as } = await peopled(people, { more: agents + roles }));
   browser = await launch();
 });
 
@@ -27,15 +25,7 @@ after(async () => {
   await house.stop();
 });
 
-const as = (who, method, path, body) => call(house.url, tokens[who], method, path, body);
-
 const submit = (reason, more = {}) => as("carl", "POST", "/api/requests", { database: "shop", environment: "production", detail: UPDATE, reason, ...more });
-
-/** What the agent says of itself when it asks for work, and what it gets. */
-function poll(more = {}, status = {}) {
-  const capabilities = { databases: ["shop"], environments: ["production"], operations: OPERATIONS };
-  return as("robot", "POST", "/api/agent/poll", { agent_id: null, capabilities, features: FEATURES, limit: 2, agent_version: "0.3.0", ...more, status: { in_flight: 0, max_concurrent: 2, draining: false, uptime_secs: 7, active_jobs: [], ...status } });
-}
 
 const claim = (id) => as("robot", "POST", `/api/agent/jobs/${id}/claim`, {});
 
@@ -65,11 +55,11 @@ test("a request that no agent takes says why, and stops saying so", async () => 
     [{}, { in_flight: 2 }, "Every agent for it is busy"],
     [{}, { draining: true }, "Every agent for it is about to stop"],
   ]) {
-    await poll({ capabilities: { databases: ["shop"], environments: ["production"], operations: OPERATIONS, ...capabilities } }, status);
+    await poll(as, { capabilities: { databases: ["shop"], environments: ["production"], operations: OPERATIONS, ...capabilities } }, status);
     await page.reload();
     await page.getByText(words).waitFor(SLOW);
   }
-  await poll();
+  await poll(as);
   await page.reload();
   await page.getByText("The next agent that is free runs it.").waitFor(SLOW);
   assert.equal(await page.getByText(/^(No|Every) agent/).count(), 0);
@@ -79,7 +69,7 @@ test("a request that no agent takes says why, and stops saying so", async () => 
 
 test("a request that runs says where and since when, next to what ran before", async () => {
   const id = await dispatched("tried twice");
-  await poll();
+  await poll(as);
   const first = await claim(id);
   const { page, finish } = await window("carl", `/requests/${id}`);
   await page.getByText("Runs on robot").waitFor(SLOW);
@@ -93,7 +83,7 @@ test("a request that runs says where and since when, next to what ran before", a
   await page.getByText("waits for an agent").first().waitFor(SLOW);
   const past = page.locator(".pairs div").filter({ hasText: "Attempt 1 on robot" });
   await past.getByText("failed, rolled back, the table is locked").waitFor(SLOW);
-  await poll();
+  await poll(as);
   const second = await claim(id);
   await page.getByText("attempt 2").waitFor(SLOW);
   await page.getByText("Runs on robot").waitFor(SLOW);
@@ -123,7 +113,7 @@ test("an emergency is red, runs at once, and says that nobody approved it", asyn
   assert.match(await pill.getAttribute("class"), /\bbad\b/);
   await page.getByText("An emergency: nobody had to approve.").waitFor(SLOW);
   const id = new URL(page.url()).pathname.split("/").pop();
-  await poll();
+  await poll(as);
   const { execution_id: execution } = await claim(id);
   await page.getByText("Runs on robot").waitFor(SLOW);
   await report(execution, { success: true, outcome: "committed", rows_affected: 1 });
@@ -153,10 +143,10 @@ test("who may not see requests sees the policies and asks for something all the 
 
 /** Asks for a rehearsal on the page; the agent claims it and reports `result`. */
 async function rehearsed(page, id, button, result) {
-  await poll();
+  await poll(as);
   await page.getByRole("button", { name: button, exact: true }).click();
   await page.getByText("Being rehearsed: waiting for an agent.").waitFor(SLOW);
-  const { rehearsal_jobs: jobs } = await poll();
+  const { rehearsal_jobs: jobs } = await poll(as);
   const job = jobs.find((one) => one.request_id === id);
   await as("robot", "POST", `/api/agent/rehearsals/${job.id}/claim`, {});
   await page.getByText("Being rehearsed on robot.").waitFor(SLOW);
@@ -186,7 +176,7 @@ for (const [name, change, there, isRepeatable] of [
 ]) {
   test(`a rehearsal that is ${name} says so, before a decision too`, async () => {
     const { id } = await submit(name);
-    await poll();
+    await poll(as);
     const { id: rehearsal } = await as("ann", "POST", `/api/requests/${id}/rehearse`, {});
     await as("robot", "POST", `/api/agent/rehearsals/${rehearsal}/claim`, {});
     await as("robot", "POST", `/api/agent/rehearsals/${rehearsal}/result`, DONE);

@@ -303,3 +303,20 @@ export async function picture(page, name, varies = false) {
   console.log(`${name}: ${(same * 100).toFixed(0)} % of what is drawn is as in docs/`);
   assert.ok(varies || same >= ALIKE_MIN, `${name} shows another page than docs/: SCREENSHOTS=docs takes the pictures anew`);
 }
+
+/** A house with these people, each of them [name, "user" or "agent", role], their tokens, and calls as one of them. */
+export async function peopled(people, options) {
+  const house = await House.start({ hasProvider: false, dialect: "sqlite", rehearse: "on_request", ...options });
+  const tokens = {};
+  for (const [who, type, role] of people) {
+    tokens[who] = (await call(house.url, house.token(), "POST", "/api/tokens", { subject_id: who, subject_type: type, roles: [role] })).token;
+  }
+  return { house, tokens, as: (who, method, path, body) => call(house.url, tokens[who], method, path, body) };
+}
+
+/** What the agent `robot` of a peopled house says of itself when it asks for work, and what it gets. */
+export function poll(as, more = {}, status = {}) {
+  const capabilities = { databases: ["shop"], environments: ["production"], operations: ["execute_select", "execute_dml"] };
+  const features = ["claims_v2", "outcome", "rehearsal", "row_bound"];
+  return as("robot", "POST", "/api/agent/poll", { agent_id: null, capabilities, features, limit: 2, agent_version: "0.3.0", ...more, status: { in_flight: 0, max_concurrent: 2, draining: false, uptime_secs: 7, active_jobs: [], ...status } });
+}
