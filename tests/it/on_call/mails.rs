@@ -135,9 +135,15 @@ fn silence_at_one_address_keeps_mail_from_nobody_else() {
     eventually("an attempt", || status(&s, &other) == "pending 1");
     assert_eq!(sent(&post), "bob bob");
     post.refuse_one("ann@example.com", None);
-    s.turn_only(60);
+    // The first may be tried once more in silence before that.
+    let mut seen = [String::new(), String::new()];
     eventually("both", || {
-        [&request, &other].map(|r| status(&s, r)) == ["delivered 2", "delivered 2"]
+        let now = [&request, &other].map(|r| status(&s, r));
+        if now != seen {
+            s.turn_only(60);
+        }
+        seen = now;
+        seen.iter().all(|one| one.starts_with("delivered "))
     });
     assert_eq!(sent(&post), "ann ann bob bob");
 }
