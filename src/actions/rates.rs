@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_its_calls_a_minute_and_they_come_back_evenly() {
+    fn token_has_its_calls_minute_and_they_come_back_evenly() {
         let rates = Rates::new(2, 60_000);
         let at = |ms: i64| Timestamp(1_000_000 + ms);
         assert_eq!(rates.take("a", 1, at(0)), Ok(()));

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_wait_than_there_is_room_and_no_more_are_remembered() {
+    fn waiting_and_remembered_jobs_are_bounded() {
         let (mut line, now) = (AsideQueue::default(), Instant::now());
         for n in 0..2 * KNOWN_MAX {
             let id = n.to_string();

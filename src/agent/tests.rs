@@ -137,7 +137,7 @@ fn a_job_is_claimed_run_and_handed_in() {
 }
 
 #[test]
-fn a_write_is_counted_and_its_outcome_outlives_a_server_that_is_away() {
+fn counted_writes_outcome_outlives_an_absent_server() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().results_refused = (1, 503);
     let agent = place.agent(&fake);
@@ -189,7 +189,7 @@ fn nothing_runs_that_was_not_signed() {
 }
 
 #[test]
-fn server_of_a_lower_epoch_is_refused_also_after_a_restart() {
+fn server_of_lower_epoch_is_refused_also_after_a_restart() {
     let (fake, place) = (Fake::start(), Place::new());
     let offer = |alter: fn(&mut ExecutionClaims)| {
         let mut offer = Offer::new(Operation::ExecuteDml, &["DELETE FROM t WHERE id = 1"]);
@@ -222,7 +222,7 @@ fn server_of_a_lower_epoch_is_refused_also_after_a_restart() {
 }
 
 #[test]
-fn another_agents_token_is_refused_where_the_agent_knows_its_name() {
+fn another_agents_token_is_refused_where_agent_knows_its_name() {
     let (fake, place) = (Fake::start(), Place::new());
     let mut config = place.config(&fake);
     config.id = Some("agent-2".into());
@@ -254,7 +254,7 @@ fn another_agents_token_is_refused_without_a_configured_id() {
 }
 
 #[test]
-fn a_claim_whose_answer_is_lost_is_repeated_under_its_key() {
+fn claim_whose_answer_is_lost_is_repeated_under_its_key() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().claims_lost = 1;
     let agent = place.agent(&fake);
@@ -302,7 +302,7 @@ fn a_cancelled_execution_is_interrupted() {
 }
 
 #[test]
-fn what_still_runs_when_the_agent_must_stop_is_undone_and_reported() {
+fn statement_under_way_at_a_stop_is_undone_and_reported() {
     let (fake, place) = (Fake::start(), Place::new());
     let agent = place.agent(&fake);
     let insert = format!("INSERT INTO t {ENDLESS}");
@@ -330,7 +330,7 @@ fn stopping_does_not_wait_for_a_poll_that_waits() {
 }
 
 #[test]
-fn after_a_crash_the_agent_reports_what_is_known_and_what_is_not() {
+fn after_a_crash_the_agent_reports_known_and_unknown_outcomes() {
     let (fake, place) = (Fake::start(), Place::new());
     let now = Clock::system().now();
     let journal = Journal::open(&place.state()).unwrap();
@@ -362,7 +362,7 @@ fn after_a_crash_the_agent_reports_what_is_known_and_what_is_not() {
 }
 
 #[test]
-fn an_outcome_that_the_server_will_not_have_is_not_sent_again() {
+fn outcome_that_server_will_not_have_is_not_sent_again() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().results_refused = (1, 409);
     let agent = place.agent(&fake);

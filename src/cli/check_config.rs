@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_names_who_can_sign_the_log_wherever_the_key_is() {
+    fn note_names_who_can_sign_log_wherever_the_key_is() {
         for (rest, expected) in [
             (
                 "",
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn those_on_call_are_named_or_what_decides_who_that_is() {
+    fn people_on_call_or_their_source_are_named() {
         let alone = |rest: &str| format!("{TARGET}{rest}");
         let cases = [
             (

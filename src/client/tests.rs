@@ -75,7 +75,7 @@ fn shutdown_ends_a_call_that_waits() {
 }
 
 #[test]
-fn plain_http_stays_on_this_machine_only_by_its_whole_name() {
+fn plain_http_is_for_this_machines_whole_name_only() {
     for (url, beyond) in [
         ("http://localhost:3000", false),
         ("http://LOCALHOST", false),

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn local_times_are_moments_also_where_clocks_are_put_forward_or_back() {
+    fn local_times_are_moments_when_clocks_change() {
         let berlin = Zone::parse("europe/berlin").unwrap();
         assert_eq!(berlin.name(), "Europe/Berlin");
         assert!(Zone::parse("Europe/Atlantis").is_none());

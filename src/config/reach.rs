@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_may_be_called_and_others_as_far_as_allowed() {
+    fn public_addresses_may_be_called_and_others_where_allowed() {
         let here_too = NetworkReach {
             here: true,
             ..STRICT
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_networks_may_be_called_and_what_no_service_has_never() {
+    fn listed_networks_may_be_called_but_never_unusable_addresses() {
         let reach = NetworkReach {
             networks: [
                 "10.1.0.0/16",

@@ -193,7 +193,7 @@ fn example_is_the_text_of_the_declarations() {
 }
 
 #[test]
-fn a_review_is_one_table_or_several_and_the_most_specific_decides() {
+fn review_is_one_table_or_several_and_most_specific_decides() {
     let one = loads("state_dir = \"./state\"\n[sql_review]\nno_where_delete = \"warn\"\n");
     let target = |environment: &str| Target::new("app", environment).unwrap();
     let action = |config: &Config, environment: &str, rule: ReviewRule| {

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_read_in_both_forms_of_time() {
+    fn end_of_certificate_is_read_in_both_forms_of_time() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
         for (name, secs) in [("first", 2_426_630_803), ("second", 4_906_310_789)] {
             let file = |end: &str| folder.join(format!("{name}.{end}"));

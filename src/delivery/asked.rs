@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_name_people_of_the_configuration_and_holders_of_roles_who_are_known() {
+    fn selectors_name_configured_people_and_known_holders_of_roles() {
         let mut policies = Policies::empty();
         policies.default_role = Some("readonly".to_owned());
         let set = |ids: &[&str]| {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_pauses_longer_with_each_failure_and_recovers_at_once() {
+    fn lane_pauses_longer_with_each_failure_and_recovers_at_once() {
         let mut lane = Lane::default();
         let away = report(Some(FailureKind::Unreachable), false);
         for pause in [4_000, 24_000, 96_000, 480_000, 480_000] {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_leaves_no_pause_of_a_day() {
+    fn clock_that_is_set_back_leaves_no_pause_of_day() {
         let mut lane = Lane::default();
         lane.take(&report(Some(FailureKind::Unreachable), false), 0);
         let before = Timestamp(NOW.0 - 24 * 3_600_000);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_that_is_known_to_answer_takes_a_place_and_not_for_long() {
+    fn only_a_receiver_that_answers_takes_a_place() {
         let mut lane = Lane {
             busy_since: Some(Instant::now()),
             ..Lane::default()

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_pauses_as_long_as_slack_says_and_an_hour_at_most() {
+    fn failure_pauses_as_slack_says_for_an_hour_at_most() {
         let wait = |secs: &str| SlackFailure::Status(429, Some(secs.to_owned()));
         for (failure, secs) in [
             (wait("30"), 30),

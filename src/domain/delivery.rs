@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_answers_is_left_alone_for_a_short_time_only() {
+    fn receiver_that_answers_is_left_alone_for_short_time_only() {
         assert_eq!(failed(500).pause_ms(1, 0), 4_000);
         assert_eq!(failed(500).pause_ms(9, 0), 24_000);
         assert_eq!(failed(404).pause_ms(9, 0), 0);

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subjects_read_as_they_are_written_and_stand_for_nobody_else() {
+    fn subjects_read_as_written_and_stand_for_nobody_else() {
         for good in [
             "a",
             "first.last@example.com",

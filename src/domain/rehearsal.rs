@@ -197,7 +197,7 @@ CALL p()                                                     |
     }
 
     #[test]
-    fn a_rehearsal_is_unavailable_after_a_minute_and_stale_after_an_hour() {
+    fn rehearsal_is_unavailable_after_minute_and_stale_after_an_hour() {
         let asked = Timestamp(0);
         let mut rehearsal = Rehearsal {
             id: String::new(),

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_idle_or_at_its_end_whichever_is_first() {
+    fn session_ends_when_idle_or_at_its_end() {
         let at = |secs: i64| Timestamp(secs * 1000);
         let s = session(28_800);
         assert_eq!(s.over(at(0), at(3_599)), None);

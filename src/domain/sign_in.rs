@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_counts_until_its_end_and_only_as_it_was_made() {
+    fn cookie_counts_unchanged_and_until_its_end() {
         let (key, now) = (MacKey::new(b"one"), Timestamp(999));
         let cookie = attempt().cookie(&key);
         assert_eq!(SignInAttempt::read(&cookie, &key, now), Some(attempt()));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_challenge_is_the_hash_of_the_verifier_and_nothing_is_used_twice() {
+    fn challenge_is_hash_of_verifier_and_nothing_is_used_twice() {
         let key = MacKey::new(b"one");
         let a = attempt();
         let all = [

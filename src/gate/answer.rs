@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_loses_what_is_internal_and_gains_what_is_promised() {
+    fn answer_loses_what_is_internal_and_gains_what_is_promised() {
         let head = "HTTP/1.1 201 Created\r\nServer: x\r\nConnection: close\r\nETag: \"a\"\r\n\
             x-internal-exchange: 7\r\nx-internal-other: 1\r\nContent-Length: 3\r\n\r\n";
         let (answer, out) = relayed(head, false).unwrap();

@@ -62,7 +62,7 @@ mod tests {
     const RATE: u64 = 64 * 1024;
 
     #[test]
-    fn a_small_transfer_has_the_base_and_a_large_one_more() {
+    fn small_transfer_has_the_base_and_a_large_one_more() {
         let now = Instant::now();
         assert_eq!(Pace::new(now, 100, BASE, RATE).deadline(), now + BASE);
         let large = Pace::new(now, 320 * 1024, BASE, RATE);

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_out_as_they_went_in_across_growth_and_reuse() {
+    fn bytes_stay_the_same_across_growth_and_reuse() {
         let mut read_buffer = ReadBuffer::new();
         let (mut written, mut read) = (0_u32, 0_u32);
         for round in 0..500_usize {

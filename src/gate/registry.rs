@@ -305,7 +305,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn one_ipv6_host_is_one_address_and_mapped_ipv4_is_ipv4() {
+    fn ipv6_host_is_one_address_and_mapped_ipv4_is_ipv4() {
         let net = |text: &str| network(text.parse().unwrap());
         assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:2"));
         assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));

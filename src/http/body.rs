@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_type_is_json_and_another_type_is_not() {
+    fn body_without_type_is_json_and_another_type_is_not() {
         for good in [
             None,
             Some("application/json"),

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shell_names_what_the_first_page_loads_and_no_more() {
+    fn shell_names_what_the_first_page_loads_and_no_more() {
         let mut needed = vec!["main.js".to_owned()];
         let mut at = 0;
         while let Some(name) = needed.get(at) {

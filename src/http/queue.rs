@@ -81,7 +81,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_full_queue_refuses_and_a_closed_one_gives_out_the_rest() {
+    fn full_queue_refuses_and_closed_one_gives_out_the_rest() {
         let queue = WorkQueue::new(2);
         assert_eq!(queue.push(1), Ok(1));
         assert_eq!(queue.push(2), Ok(2));

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_here_after_it_was_looked_at_is_not_called() {
+    fn name_that_is_rebound_to_this_machine_is_not_called() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let guard = Guard {

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_has_its_id_and_its_thread_and_no_field_that_a_subject_adds() {
+    fn mail_has_id_and_thread_but_no_injected_header() {
         let written = message(&email("smtp.example.com"), &mail())
             .unwrap()
             .formatted();

@@ -440,7 +440,7 @@ mod tests {
     use crate::domain::audit::FIELD_NAMES;
 
     #[test]
-    fn hashed_columns_come_first_and_in_the_order_of_the_hash() {
+    fn hashed_columns_come_first_and_in_order_of_the_hash() {
         let names = FIELD_NAMES.map(|name| format!("a.{name}"));
         assert_eq!(EventColumn::SOURCES[..FIELD_NAMES.len()], names);
     }

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_the_type_does_not_have_names_table_row_and_column() {
+    fn invalid_value_is_named_by_table_row_and_column() {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch("CREATE TABLE pets (name, legs); INSERT INTO pets VALUES ('rex', -4)")

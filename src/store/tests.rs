@@ -168,7 +168,7 @@ fn many_writers_share_commits_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_writer_that_fails_or_panics_leaves_nothing_and_hurts_nobody() {
+fn writer_that_fails_or_panics_leaves_nothing_and_hurts_nobody() {
     let temp = temp();
     let store = open(&temp);
     let good = Arc::new(AtomicUsize::new(0));
@@ -246,7 +246,7 @@ fn a_change_that_the_schema_refuses_leaves_no_audit_event() {
 }
 
 #[test]
-fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
+fn revoked_token_cannot_write_a_moment_after_its_check() {
     let temp = temp();
     let store = open(&temp);
     store
@@ -284,7 +284,7 @@ fn a_revoked_token_cannot_write_even_if_it_was_good_a_moment_ago() {
 }
 
 #[test]
-fn an_ended_session_cannot_write_even_if_it_was_good_a_moment_ago() {
+fn ended_session_cannot_write_a_moment_after_its_check() {
     let temp = temp();
     let store = open(&temp);
     let write = |change: IdentityChange| {
@@ -327,7 +327,7 @@ fn an_ended_session_cannot_write_even_if_it_was_good_a_moment_ago() {
 }
 
 #[test]
-fn a_person_without_a_token_writes_only_while_known_and_active() {
+fn person_without_a_token_writes_only_while_known_and_active() {
     let temp = temp();
     let store = open(&temp);
     let somebody = |id: &str, kind: &'static str, acts: bool| Actor {
@@ -365,7 +365,7 @@ fn a_person_without_a_token_writes_only_while_known_and_active() {
 }
 
 #[test]
-fn a_second_start_finds_everything_and_an_edited_file_is_refused() {
+fn second_start_finds_everything_and_an_edited_file_is_refused() {
     let temp = temp();
     let store = open(&temp);
     let id = create(&store).unwrap();

@@ -13,7 +13,7 @@ fn metadata(event: &Value) -> Value {
 }
 
 #[test]
-fn who_fails_too_often_has_to_wait_and_a_valid_token_passes() {
+fn address_with_many_failures_waits_and_valid_tokens_pass() {
     let s = Server::shop();
     let bad = s.bearer("nobody", "dbw_00000000000000000000000000000000");
     for _ in 0..FAILURES {
@@ -38,7 +38,7 @@ fn who_fails_too_often_has_to_wait_and_a_valid_token_passes() {
 }
 
 #[test]
-fn every_kind_of_bad_credential_counts_but_none_at_all_does_not() {
+fn every_bad_credential_counts_but_a_missing_one_does_not() {
     let s = Server::shop();
     for _ in 0..2 * FAILURES {
         s.nobody().get("/api/me").refused(401, "unauthenticated");
@@ -84,7 +84,7 @@ fn from(person: &Person, address: &str) -> crate::support::Answer {
 }
 
 #[test]
-fn addresses_are_counted_apart_and_only_a_proxy_says_whose_they_are() {
+fn addresses_count_apart_and_only_proxies_forward_them() {
     let s = Server::with(&format!("{PROXIED}{SHOP}"));
     let bad = s.bearer("nobody", "dbw_00000000000000000000000000000000");
     for _ in 0..FAILURES {

@@ -109,7 +109,7 @@ fn what_the_agent_proves_is_what_people_read() {
 }
 
 #[test]
-fn an_agent_refuses_to_start_where_a_database_cannot_be_opened() {
+fn agent_refuses_to_start_where_a_database_cannot_be_opened() {
     let dir = settled(SHOP);
     let (server, at) = Program::serve(dir.path());
     agent_toml(dir.path(), at, FILE);
@@ -139,7 +139,7 @@ fn an_agent_refuses_to_start_where_a_database_cannot_be_opened() {
 }
 
 #[test]
-fn an_agent_with_a_bad_token_gives_up_and_says_why() {
+fn agent_with_a_bad_token_gives_up_and_says_why() {
     let dir = settled(SHOP);
     shop_db(dir.path());
     let (server, at) = Program::serve(dir.path());

@@ -108,7 +108,7 @@ fn an_agent_is_offered_what_it_serves_and_can() {
 }
 
 #[test]
-fn a_claim_is_held_against_what_the_agent_serves_and_can() {
+fn claim_is_held_against_what_the_agent_serves_and_can() {
     let s = Server::shop();
     let write = s.requester().submit("development", UPDATE).id;
     let elsewhere = s
@@ -165,7 +165,7 @@ fn bad_polls_are_400() {
 }
 
 #[test]
-fn a_poll_that_waits_is_answered_when_a_job_is_there() {
+fn poll_that_waits_is_answered_when_a_job_is_there() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let waiting = agent.begin_poll(30);
@@ -202,7 +202,7 @@ fn one_job_wakes_one_of_two_who_wait_for_it() {
 }
 
 #[test]
-fn a_job_for_a_client_that_went_away_is_passed_on() {
+fn job_for_a_client_that_went_away_is_passed_on() {
     let s = Server::shop();
     let gone = s.agent("agent-1").begin_poll(30);
     s.until_parked(1);
@@ -346,7 +346,7 @@ fn what_is_not_dispatched_is_not_claimed() {
 }
 
 #[test]
-fn a_claim_with_a_key_may_be_repeated_until_the_first_heartbeat() {
+fn claim_with_key_may_be_repeated_until_the_first_heartbeat() {
     let s = Server::shop();
     let (agent, other) = (s.agent("agent-1"), s.agent("agent-2"));
     let request = s.requester().submit("development", SELECT);

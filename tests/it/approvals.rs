@@ -186,7 +186,7 @@ fn one_person_has_one_vote_however_many_selectors_match() {
 }
 
 #[test]
-fn a_vote_is_booked_on_the_entry_that_is_still_short() {
+fn vote_is_booked_on_the_entry_that_is_still_short() {
     let s = shop(
         "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\n\
          [[workflows.steps.approvers]]\ngroup = \"dba\"\n",
@@ -351,7 +351,7 @@ fn an_administrator_who_steps_in_is_one_of_two() {
 }
 
 #[test]
-fn a_request_is_refused_where_stepping_in_would_not_be_enough() {
+fn request_is_refused_where_stepping_in_would_not_be_enough() {
     let steps = |min: u32| {
         format!(
             "[[workflows.steps]]\n[[workflows.steps.approvers]]\nrole = \"nobody\"\nmin = {min}\n"
@@ -438,7 +438,7 @@ fn two_last_approvals_at_once_never_strand_a_request() {
 }
 
 #[test]
-fn what_is_pending_is_decided_by_the_rules_it_was_made_under() {
+fn pending_request_keeps_the_rules_it_was_made_under() {
     let s = Server::shop();
     let request = submit(&s);
     let other = SHOP.replace(

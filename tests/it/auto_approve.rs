@@ -147,7 +147,7 @@ fn without_a_rule_everything_is_asked_for() {
 }
 
 #[test]
-fn without_a_description_of_the_tables_only_reads_and_new_things_pass() {
+fn without_description_of_tables_only_reads_and_new_things_pass() {
     let s = Server::with(&format!(
         "{SHOP}\n[[auto_approve]]\nenvironment = \"production\"\nrisk = \"high\"\n"
     ));
@@ -250,7 +250,7 @@ fn a_delete_is_as_risky_inside_another_statement() {
 }
 
 #[test]
-fn reads_and_new_things_count_as_everything_else_where_they_are_not_allowed_for() {
+fn reads_and_new_objects_need_their_allowance() {
     let s = server("risk = \"low\"\nallow_read_only = false\nallow_safe_ddl = false");
     for (sql, status, risk) in [
         ("SELECT * FROM items", "dispatched", "low"),
@@ -336,7 +336,7 @@ fn what_no_workflow_takes_is_refused_however_harmless() {
 
 /// The words of each say what it is, but no tree does; the same in a form that the parser knows runs.
 #[test]
-fn a_write_that_only_its_words_tell_runs_nowhere_without_a_person() {
+fn write_that_only_its_words_tell_runs_nowhere_without_person() {
     let s = server("risk = \"high\"");
     for sql in [
         "SELEC nonsense",

@@ -61,7 +61,7 @@ fn each_call_that_leaves_somebody_waiting_says_for_whom() {
 }
 
 #[test]
-fn a_request_that_no_agent_would_take_says_so_at_once() {
+fn request_that_no_agent_would_take_says_so_at_once() {
     let s = Server::shop();
     let hint = |environment: &str, sql: &str, more: Value| {
         let answer = s.requester().create_with(environment, sql, more);
@@ -88,7 +88,7 @@ fn a_request_that_no_agent_would_take_says_so_at_once() {
 }
 
 #[test]
-fn a_text_that_cannot_be_read_says_where_when_it_is_submitted() {
+fn unreadable_text_is_located_when_submitted() {
     let s = Server::shop();
     let more = json!({"idempotency_key": "k"});
     let first = s

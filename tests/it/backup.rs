@@ -119,7 +119,7 @@ fn every_changed_file_of_a_backup_is_found() {
 }
 
 #[test]
-fn edited_row_is_found_even_if_the_sums_of_the_backup_fit() {
+fn edited_row_is_found_even_if_sums_of_backup_fit() {
     let (_s, _dir, backup, _) = backed_up();
     let database = backup.join("dbward.db");
     let db = rusqlite::Connection::open(&database).unwrap();
@@ -285,7 +285,7 @@ fn damaged_result_is_named_and_costs_nobody_the_backup() {
 }
 
 #[test]
-fn restore_that_was_ended_can_be_repeated_and_writes_over_nothing() {
+fn interrupted_restore_can_be_repeated_and_overwrites_nothing() {
     let (s, _dir, backup, _) = backed_up();
     let file = result_file(&s);
     let key = file.strip_prefix(s.state_dir()).unwrap().to_owned();

@@ -51,7 +51,7 @@ fn dispatched(s: &Server, database: &str, environment: &str) -> String {
 }
 
 #[test]
-fn it_is_offered_and_claims_only_what_its_token_is_for() {
+fn bound_agent_is_offered_and_claims_its_own_targets_only() {
     let s = server();
     let inside = dispatched(&s, "shop", "development");
     let elsewhere = dispatched(&s, "other", "development");
@@ -113,7 +113,7 @@ fn another_token_of_the_same_agent_lends_it_nothing() {
 }
 
 #[test]
-fn a_poll_that_waits_wakes_for_its_own_and_takes_no_wake_from_others() {
+fn waiting_poll_wakes_for_its_own_targets_only() {
     let s = server();
     let narrow = bound(&s, "narrow", to(&[("other", "*")]));
     let waiting = narrow.begin_poll(30);
@@ -168,7 +168,7 @@ fn it_explains_and_describes_only_what_its_token_is_for() {
 }
 
 #[test]
-fn a_binding_is_shown_and_audited_and_bad_ones_are_refused() {
+fn binding_is_shown_and_audited_and_bad_ones_are_refused() {
     let s = server();
     let id = issue(&s, "agent-1", to(&[("shop", "staging")]))
         .is(201)

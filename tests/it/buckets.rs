@@ -220,7 +220,7 @@ fn what_passes_is_tried_again() {
 }
 
 #[test]
-fn what_does_not_pass_is_not_now_and_tells_no_secret() {
+fn failed_transfer_is_not_now_and_reveals_no_secret() {
     let bucket = Bucket::start();
     let store = patient(&bucket.section());
     let (one, away) = (key(), Bucket::start());
@@ -296,7 +296,7 @@ fn a_huge_answer_is_read_no_further_than_asked() {
 }
 
 #[test]
-fn a_store_that_says_nothing_is_given_up_and_takes_only_its_turns() {
+fn silent_object_store_is_given_up_and_starves_nobody() {
     let bucket = Bucket::start();
     let store = over(&bucket.section(), 1, SOON, &Arc::new(Metrics::new()));
     bucket.mood(Mood::Slow);

@@ -52,7 +52,7 @@ fn issue(by: &Person, roles: &[&str], groups: &[&str]) -> Answer {
 }
 
 #[test]
-fn by_group_or_user_it_votes_only_with_a_role_that_votes() {
+fn token_votes_by_selector_with_a_voting_role_only() {
     let table: [(&[&str], bool, bool); 8] = [
         // Roles that the token names; whether it votes in production, and in staging.
         (&[], true, true),
@@ -93,7 +93,7 @@ fn by_group_or_user_it_votes_only_with_a_role_that_votes() {
 }
 
 #[test]
-fn by_role_it_votes_only_as_a_role_that_it_names() {
+fn by_role_it_votes_only_as_role_that_it_names() {
     let s = server("role = \"developer\"");
     for (roles, status) in [
         (&[][..], 200),
@@ -124,7 +124,7 @@ fn a_refused_vote_of_it_is_audited() {
 }
 
 #[test]
-fn what_was_decided_is_shown_to_it_only_with_a_role_that_looks() {
+fn token_sees_decided_requests_with_a_viewing_role_only() {
     let s = server("group = \"approvers\"");
     let request = s.requester().submit("production", UPDATE);
     s.person("approver", &[]).approve(&request).is(200);
@@ -144,7 +144,7 @@ fn what_was_decided_is_shown_to_it_only_with_a_role_that_looks() {
 }
 
 #[test]
-fn ones_own_request_is_turned_down_with_it_only_where_it_may_be_called_off() {
+fn token_rejects_own_requests_only_where_it_may_cancel() {
     let s = server("group = \"approvers\"");
     let request = s.person("approver", &[]).submit("production", UPDATE);
     for roles in [&["readonly"], &["meter"]] {
@@ -184,7 +184,7 @@ fn it_issues_nothing_that_does_more_than_itself() {
 }
 
 #[test]
-fn a_role_by_which_approvers_are_named_is_issued_only_by_who_holds_it() {
+fn approver_role_is_issued_by_its_holders_only() {
     for (selector, named) in [("role = \"marker\"", true), ("role = \"voter\"", false)] {
         let s = server(selector);
         // By its permissions the role is less than what the issuer holds.
@@ -207,7 +207,7 @@ fn a_role_by_which_approvers_are_named_is_issued_only_by_who_holds_it() {
 }
 
 #[test]
-fn who_leaves_a_group_leaves_it_with_every_token_at_once() {
+fn who_leaves_group_leaves_it_with_every_token_at_once() {
     let with = SHOP.replace("\"approver-two\"", "\"approver-two\", \"clerk\"");
     let s = Server::with(&format!("{with}{ROLES}"));
     let request = s.requester().submit("production", UPDATE);
@@ -222,7 +222,7 @@ fn who_leaves_a_group_leaves_it_with_every_token_at_once() {
 }
 
 #[test]
-fn what_belongs_to_no_database_needs_a_role_for_all_of_them() {
+fn right_without_database_needs_a_role_for_all() {
     const PAGES: [(&str, &str); 6] = [
         ("audit.view", "/api/audit/events"),
         ("user.manage", "/api/users"),

@@ -32,7 +32,7 @@ const RULES: [&str; 10] = [
 ];
 
 #[test]
-fn every_page_is_the_same_shell_without_data_or_inline_code() {
+fn every_page_is_same_shell_without_data_or_inline_code() {
     let s = Server::shop();
     let shell = s.nobody().get("/").is(200).raw();
     for page in PAGES {
@@ -59,7 +59,7 @@ fn every_page_is_the_same_shell_without_data_or_inline_code() {
 }
 
 #[test]
-fn files_are_kept_for_good_under_an_address_that_changes_with_them() {
+fn cached_files_have_an_address_that_changes_with_them() {
     let s = Server::shop();
     let shell = s.nobody().get("/").is(200);
     assert_eq!(shell.header("cache-control"), Some("no-cache"));
@@ -95,7 +95,7 @@ fn files_are_kept_for_good_under_an_address_that_changes_with_them() {
 }
 
 #[test]
-fn a_held_inbox_answers_when_something_starts_to_wait_or_is_decided() {
+fn held_inbox_answers_when_something_waits_or_is_decided() {
     let s = Server::shop();
     let (dba, path) = (s.approver(), "/api/requests?pending_for_me=true&wait=60");
     let empty = dba.get(path).is(200);

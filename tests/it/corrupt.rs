@@ -94,7 +94,7 @@ const UNREADABLE: &[&str] = &[
 ];
 
 #[test]
-fn a_request_that_cannot_be_read_is_frozen_and_stops_no_other() {
+fn unreadable_request_is_frozen_and_stops_no_other() {
     let s = shop();
     let agent = s.agent("agent-1");
     for edited in UNREADABLE {
@@ -215,7 +215,7 @@ const RUN_AGAIN: &[&str] = &[
 ];
 
 #[test]
-fn a_request_that_ran_is_not_run_again_by_an_edit() {
+fn request_that_ran_is_not_run_again_by_an_edit() {
     for edited in RUN_AGAIN {
         let s = shop();
         let agent = s.agent("agent-1");
@@ -236,7 +236,7 @@ fn a_request_that_ran_is_not_run_again_by_an_edit() {
 }
 
 #[test]
-fn what_may_have_run_is_not_run_again_by_an_edit_of_its_outcome() {
+fn edited_outcome_does_not_let_a_request_run_again() {
     let s = Server::with(&format!(
         "{SHOP}[[execution_policies]]\nmax_executions = 5\nretry_on_failure = true\n"
     ));
@@ -377,7 +377,7 @@ fn a_claim_that_is_repeated_hands_out_no_edited_text() {
 }
 
 #[test]
-fn what_the_log_calls_corrupt_stays_so_when_its_row_is_repaired() {
+fn logged_corruption_stays_when_the_row_is_repaired() {
     let s = shop();
     let agent = s.agent("agent-1");
     let request = dispatched(&s);
@@ -415,7 +415,7 @@ fn a_server_that_cannot_write_is_not_ready() {
 }
 
 #[test]
-fn the_log_names_what_was_asked_for_and_what_was_signed() {
+fn log_names_what_was_asked_for_and_what_was_signed() {
     let s = shop();
     let agent = s.agent("agent-1");
     let request = dispatched(&s);

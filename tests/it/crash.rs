@@ -142,7 +142,7 @@ fn everything_acknowledged_survives_kill_under_load() {
 }
 
 #[test]
-fn a_result_cut_off_by_a_kill_is_sent_again_and_counts_once() {
+fn result_cut_off_by_a_kill_counts_once_when_repeated() {
     let mut dice = Dice::new();
     let dir = settled(SHOP);
     let data = format!("[{}0]", "1234567890,".repeat(200_000));

@@ -220,7 +220,7 @@ fn what_lets_more_through_is_listed_first() {
 }
 
 #[test]
-fn only_what_was_made_lately_is_looked_at_where_that_is_asked_for() {
+fn list_since_a_time_reads_recent_requests_only() {
     let s = Server::shop();
     s.requester().submit("staging", "SELECT 1");
     let db = s.state_dir().join("dbward.db");

@@ -177,7 +177,7 @@ fn formats_are_those_of_their_receivers() {
 }
 
 #[test]
-fn what_has_ended_is_delivered_again_and_a_test_message_sent_by_those_who_may() {
+fn permitted_people_repeat_deliveries_and_send_test_messages() {
     let sink = Sink::start();
     let s = server(&sink.webhook("ops", ""));
     let admin = s.admin();

@@ -108,7 +108,7 @@ fn the_printed_commands_work_as_printed() {
 }
 
 #[test]
-fn a_demo_with_a_state_dir_keeps_it_and_starts_again_on_it() {
+fn demo_keeps_its_state_dir_and_starts_on_it_again() {
     let dir = Temp::new();
     let state = dir.path().join("kept");
     let start = || {
@@ -132,7 +132,7 @@ fn a_demo_with_a_state_dir_keeps_it_and_starts_again_on_it() {
 }
 
 #[test]
-fn a_demo_on_a_server_that_is_not_there_ends_with_a_sentence() {
+fn demo_on_server_that_is_not_there_ends_with_sentence() {
     let url = "postgres://x:secret@127.0.0.1:1/x";
     let program = Program::start(binary().args(["demo", "--port", "0", "--postgres", url]));
     let (status, errors) = program.end();

@@ -90,7 +90,7 @@ fn text_of_an_unknown_dialect_is_never_approved_by_itself() {
 }
 
 #[test]
-fn text_that_is_the_same_in_all_dialects_runs_in_each() {
+fn text_that_is_same_in_all_dialects_runs_in_each() {
     for dialect in DIALECTS {
         let s = Server::with(&format!(
             "{}\n[[auto_approve]]\nenvironment = \"production\"\nrisk = \"high\"\n",
@@ -208,7 +208,7 @@ fn sync_that_failed_or_is_partial_changes_no_dialect() {
 }
 
 #[test]
-fn agent_that_states_another_dialect_gets_nothing_even_if_its_sync_failed() {
+fn agent_of_another_dialect_gets_nothing_after_a_failed_sync() {
     let s = Server::shop();
     let request = s.requester().submit("development", NESTED).is_dispatched();
     let agent = s.agent("agent-1");
@@ -315,7 +315,7 @@ fn statement_of_another_dialect_is_not_explained() {
 /// Nine pairs of the dialect that read a text and the one that would run it, and a database of which nothing is known:
 /// the text runs where both are the same, or where it is the same in all.
 #[test]
-fn every_construct_runs_as_it_was_read_or_not_at_all() {
+fn every_construct_runs_as_read_or_not_at_all() {
     for read_in in ["postgresql", "mysql", "sqlite", "unconfigured"] {
         let toml = match read_in {
             "unconfigured" => unconfigured(),

@@ -285,7 +285,7 @@ fn a_result_is_gone_after_its_retention() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_makes_the_agent_try_again() {
+fn folder_that_cannot_be_written_makes_the_agent_try_again() {
     let s = Server::with(&format!(
         "{SHOP}{OBJECTS}\n[result_storage]\nbackend = \"local\"\n"
     ));

@@ -104,7 +104,7 @@ fn every_statement_of_what_waits_for_somebody_is_explained() {
 }
 
 #[test]
-fn who_waits_for_the_plans_learns_of_them_and_nobody_else_does() {
+fn only_waiters_for_the_plans_are_woken_by_them() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let agent = s.agent("agent-1");
@@ -131,7 +131,7 @@ fn who_waits_for_the_plans_learns_of_them_and_nobody_else_does() {
 }
 
 #[test]
-fn what_waits_for_nobody_or_is_not_to_be_kept_is_not_explained() {
+fn requests_without_reviewers_or_storage_are_not_explained() {
     let toml = SHOP.replace(
         "environment = \"staging\"\n",
         "environment = \"staging\"\nexplain = false\n",
@@ -158,7 +158,7 @@ fn what_waits_for_nobody_or_is_not_to_be_kept_is_not_explained() {
 }
 
 #[test]
-fn a_poll_that_waits_is_answered_when_there_is_something_to_explain() {
+fn waiting_poll_is_answered_when_a_plan_is_wanted() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let waiting = agent.begin_poll(30);
@@ -343,7 +343,7 @@ fn what_nobody_explains_in_time_is_shown_without() {
 }
 
 #[test]
-fn a_claim_that_nobody_answers_is_free_again_after_a_minute() {
+fn claim_that_nobody_answers_is_free_again_after_a_minute() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let (one, two) = (s.agent("agent-1"), s.agent("agent-2"));
@@ -363,7 +363,7 @@ fn a_claim_that_nobody_answers_is_free_again_after_a_minute() {
 }
 
 #[test]
-fn jobs_are_offered_ten_at_a_time_and_twenty_statements_of_a_request() {
+fn ten_jobs_at_a_time_and_twenty_statements_each() {
     let s = Server::shop();
     let many = vec![UPDATE; 25].join("; ");
     let request = s.requester().submit("production", &many);

@@ -205,7 +205,7 @@ fn garbage_is_never_json() {
 }
 
 #[test]
-fn a_key_that_occurs_twice_is_refused_or_its_meaning_is_one() {
+fn duplicate_key_is_refused_or_has_one_meaning() {
     let s = Server::shop();
     let body = br#"{"database":"shop","environment":"development","environment":"production","detail":"SELECT 1"}"#;
     let answer = s.requester().call("POST", "/api/requests", &JSON, body);

@@ -32,7 +32,7 @@ fn can_mount() -> bool {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_and_serves_reads_until_there_is_room() {
+fn full_disk_refuses_writes_and_serves_reads() {
     if !can_mount() {
         return skipped("no file system can be mounted here");
     }

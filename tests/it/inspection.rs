@@ -19,7 +19,7 @@ fn issued(s: &Server, subject: &str, roles: &[&str]) -> Value {
 }
 
 #[test]
-fn a_token_that_can_do_less_than_its_roles_says_so() {
+fn token_that_can_do_less_than_its_roles_says_so() {
     let s = server();
     let cut = issued(&s, "bound", &["developer"]);
     assert_eq!(

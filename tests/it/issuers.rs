@@ -10,7 +10,7 @@ use serde_json::json;
 const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
 #[test]
-fn votes_by_tokens_of_the_requester_are_marked_and_refused_where_asked() {
+fn votes_by_the_requesters_tokens_are_marked_or_refused() {
     for (line, status) in [("", 200), ("distinct_token_issuer = true\n", 403)] {
         let s = shop(&format!("{line}{TWO_STEPS}"));
         let body = json!({"subject_id": "op-one", "subject_type": "user", "roles": ["readonly"]});
@@ -28,7 +28,7 @@ fn votes_by_tokens_of_the_requester_are_marked_and_refused_where_asked() {
 }
 
 #[test]
-fn a_token_made_with_one_of_the_requester_counts_as_theirs() {
+fn token_made_with_one_of_the_requester_counts_as_theirs() {
     let s = shop(&format!("distinct_token_issuer = true\n{TWO_STEPS}"));
     let body = json!({"subject_id": "op-one", "subject_type": "user", "roles": ["admin"]});
     let first = s.admin().post("/api/tokens", &body).is(201).text("token");
@@ -41,7 +41,7 @@ fn a_token_made_with_one_of_the_requester_counts_as_theirs() {
 }
 
 #[test]
-fn a_token_made_through_a_third_person_is_the_requesters_too() {
+fn token_made_through_a_third_person_is_the_requesters_too() {
     for (line, status) in [("", 200), ("distinct_token_issuer = true\n", 403)] {
         let s = shop(&format!("{line}{TWO_STEPS}"));
         let issue = |by: &Person, subject: &str, role: &str| {
@@ -89,7 +89,7 @@ fn a_token_made_through_a_third_person_is_the_requesters_too() {
 }
 
 #[test]
-fn who_linked_a_slack_account_is_among_the_issuers_of_votes_cast_with_it() {
+fn linker_of_a_slack_account_is_an_issuer_of_votes() {
     for (line, refused) in [("", false), ("distinct_token_issuer = true\n", true)] {
         let s = shop(&format!("{line}{TWO_STEPS}"));
         let voter = super::approvals::reader(&s, "op-one");

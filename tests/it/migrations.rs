@@ -55,7 +55,7 @@ fn people_see_the_findings_and_the_risk_of_every_migration() {
 }
 
 #[test]
-fn no_class_of_statements_is_refused_in_a_migration_where_nobody_is_asked() {
+fn unasked_migration_refuses_no_class_of_statements() {
     let s = Server::shop();
     for (direction, sql) in [
         ("down", "DROP TABLE a; DROP TYPE b"),
@@ -75,7 +75,7 @@ fn no_class_of_statements_is_refused_in_a_migration_where_nobody_is_asked() {
 }
 
 #[test]
-fn a_detail_that_no_agent_could_run_is_refused_when_it_is_sent() {
+fn detail_that_no_agent_could_run_is_refused_at_creation() {
     let s = Server::shop();
     let requester = s.requester();
     let up = |detail: &str| {
@@ -133,7 +133,7 @@ fn a_detail_that_no_agent_could_run_is_refused_when_it_is_sent() {
 }
 
 #[test]
-fn where_no_dialect_is_known_a_migration_must_be_the_same_in_all() {
+fn migration_without_dialect_must_be_the_same_in_all() {
     let s = Server::shop();
     let more = json!({"operation": "migrate_up"});
     s.requester()

@@ -121,7 +121,7 @@ fn live(s: &Server) {
 }
 
 #[test]
-fn every_event_of_a_request_is_notified_once_with_what_it_reports() {
+fn every_event_of_a_request_is_notified_with_facts() {
     let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
     live(&s);
     let mut logged: Vec<(String, String)> = s
@@ -143,7 +143,7 @@ fn every_event_of_a_request_is_notified_once_with_what_it_reports() {
 }
 
 #[test]
-fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
+fn facts_are_flat_complete_and_all_from_the_log() {
     let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
     live(&s);
     let notified = notified(&s);
@@ -188,7 +188,7 @@ fn the_facts_are_flat_always_there_and_no_more_than_the_log_has() {
 }
 
 #[test]
-fn the_facts_say_who_did_what_and_how_the_request_stands() {
+fn facts_say_who_did_what_and_how_the_request_stands() {
     let s = Server::with(&format!("{SHOP}{STEPS}{OPS}"));
     live(&s);
     let says = |event: &str, field: &str| newest(&s, event)[field].clone();
@@ -253,7 +253,7 @@ events = ["request.created"]
 }
 
 #[test]
-fn policies_say_who_is_notified_where_and_that_can_be_asked() {
+fn policies_say_who_is_notified_and_can_be_asked() {
     let s = routed();
     let requester = s.requester();
     let (production, staging) = (
@@ -377,7 +377,7 @@ fn reload(s: &Server, toml: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_webhook_that_a_reload_removes_is_not_notified_and_what_waited_is_cancelled() {
+fn removed_webhook_is_not_notified_and_its_deliveries_are_cancelled() {
     let other = OPS.replace("ops", "chat").replace(SECRET, "another-secret");
     let s = Server::with(&format!("{SHOP}{OPS}{other}"));
     let requester = s.requester();

@@ -95,7 +95,7 @@ impl Server {
 }
 
 #[test]
-fn good_tokens_of_another_implementation_count_and_its_attacks_do_not() {
+fn valid_vectors_of_another_implementation_pass_and_attacks_fail() {
     let idp = Idp::start(KEYS);
     let s = server(&idp);
     let refusal = s.nobody().get("/api/me").is(401).json["error"]["message"].clone();
@@ -169,7 +169,7 @@ fn rights_come_from_claims_and_bindings_together() {
 }
 
 #[test]
-fn who_has_no_role_gets_the_default_of_the_provider_before_the_common_one() {
+fn default_role_of_the_provider_precedes_the_common_one() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
@@ -183,7 +183,7 @@ fn who_has_no_role_gets_the_default_of_the_provider_before_the_common_one() {
 }
 
 #[test]
-fn people_of_the_provider_work_like_others_and_are_the_same_person() {
+fn people_of_provider_work_like_others_and_are_same_person() {
     let (idp, s, key) = provided();
     let requester = s.signed(
         &key,
@@ -228,7 +228,7 @@ fn people_of_the_provider_work_like_others_and_are_the_same_person() {
 }
 
 #[test]
-fn the_mode_says_with_what_people_come_and_agents_always_come_with_a_token() {
+fn mode_names_peoples_credentials_and_agents_always_use_tokens() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
@@ -295,7 +295,7 @@ fn a_person_is_recorded_once_and_logins_once_an_hour() {
 }
 
 #[test]
-fn a_suspended_person_is_out_at_once_and_waits_for_nothing() {
+fn suspended_person_is_out_at_once_and_waits_for_nothing() {
     let (_idp, s, key) = provided();
     let person = s.signed(
         &key,
@@ -332,7 +332,7 @@ fn a_wait_ends_with_the_token() {
 }
 
 #[test]
-fn what_fails_is_counted_by_its_reason_and_never_logged_with_the_token() {
+fn failed_sign_in_is_counted_by_reason_without_the_token() {
     let (_idp, s, key) = provided();
     s.signed(&key, &with(claims(&s, "a"), json!({"aud": "other"})))
         .get("/api/me")
@@ -359,7 +359,7 @@ fn what_fails_is_counted_by_its_reason_and_never_logged_with_the_token() {
 }
 
 #[test]
-fn tokens_that_people_of_the_provider_issue_are_short_and_hold_no_claims() {
+fn tokens_issued_by_provider_users_are_short_without_claims() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let minter = "\n[[auth.roles]]\nname = \"minter\"\npermissions = [\"token.manage\"]\n\

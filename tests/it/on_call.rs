@@ -61,7 +61,7 @@ fn group(s: &Server) -> Value {
 }
 
 #[test]
-fn only_those_on_call_approve_and_only_until_the_hand_over() {
+fn only_those_on_call_approve_and_only_until_hand_over() {
     let s = Server::with(&format!("{SHOP}{}", rotation()));
     let (ann, bob) = (
         s.person("ann", &["readonly"]),
@@ -308,7 +308,7 @@ fn opsgenie_says_who_is_on_call() {
 }
 
 #[test]
-fn answers_of_a_service_count_for_an_hour_and_then_nobody_is_on_call() {
+fn service_answers_count_an_hour_then_nobody_is_on_call() {
     let schedules = Schedules::start(&pagerduty("ann@example.com"));
     let s = Server::with(&format!("{SHOP}{}", schedules.section("pagerduty")));
     let ann = s.person("ann", &["readonly"]);
@@ -356,7 +356,7 @@ fn the_token_of_a_service_may_stand_in_a_file() {
 }
 
 #[test]
-fn a_configured_proxy_asks_services_but_not_one_of_this_machine() {
+fn configured_proxy_asks_services_but_not_one_of_this_machine() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = proxy.local_addr().unwrap();
     proxy.set_nonblocking(true).unwrap();

@@ -43,7 +43,7 @@ fn rows(file: &Path) -> BTreeMap<String, (i64, String)> {
 }
 
 #[test]
-fn one_request_leaves_the_events_and_rows_that_its_page_names() {
+fn one_request_leaves_events_and_rows_that_its_page_names() {
     let ops = "[[webhooks]]\nid = \"ops\"\nurl = \"https://hooks.example.com\"\n[[notification_policies]]\n\
                webhooks = [\"ops\"]\n";
     let s = Server::with(&format!("{SHOP}{ops}"));

@@ -8,7 +8,7 @@ use dbward::http::router::ROUTES;
 use serde_json::Value;
 
 #[test]
-fn the_document_is_public_and_every_operation_in_it_is_there() {
+fn document_is_public_and_every_operation_in_it_is_there() {
     let s = Server::with(SHOP);
     let document = s.nobody().get("/api/openapi.json").is(200);
     assert_eq!(document.header("content-type"), Some("application/json"));
@@ -91,7 +91,7 @@ fn answers_carry_what_the_document_requires_of_them() {
 
 /// Slack's own shapes, this document, and a part of a result have none.
 #[test]
-fn every_body_and_answer_has_an_example_that_fits_its_schema() {
+fn every_body_and_answer_has_example_that_fits_its_schema() {
     let document = Server::with(SHOP).nobody().get("/api/openapi.json").json;
     let mut without = Vec::new();
     let mut tried = 0;
@@ -208,7 +208,7 @@ fn answers_that_show_a_statement_show_it_escaped_too() {
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 #[test]
-fn bodies_too_large_or_of_another_kind_are_refused_as_the_document_says() {
+fn large_bodies_and_other_types_are_refused_as_documented() {
     let s = Server::with(SHOP);
     let document = s.nobody().get("/api/openapi.json").json;
     let (admin, agent) = (s.admin(), s.agent("agent-1").person);
@@ -239,7 +239,7 @@ fn bodies_too_large_or_of_another_kind_are_refused_as_the_document_says() {
 }
 
 #[test]
-fn parameters_that_no_call_has_are_refused_as_the_document_says() {
+fn parameters_that_no_call_has_are_refused_as_document_says() {
     let s = Server::with(SHOP);
     let (admin, agent, nobody) = (s.admin(), s.agent("agent-1").person, s.nobody());
     let mut tried = 0;

@@ -223,7 +223,7 @@ fn every_route_says_the_same_for_every_order_of_events() {
 }
 
 #[test]
-fn a_write_cancelled_just_before_it_commits_tells_everybody_what_it_did() {
+fn write_cancelled_before_its_commit_reports_what_it_did() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);
@@ -243,7 +243,7 @@ fn a_write_cancelled_just_before_it_commits_tells_everybody_what_it_did() {
 }
 
 #[test]
-fn a_write_whose_agent_cannot_tell_is_lost_until_a_report_proves_more() {
+fn write_of_unknown_outcome_is_lost_until_a_report() {
     let s = with_policy("max_executions = 5\nretry_on_failure = true");
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);
@@ -284,7 +284,7 @@ fn cancelling_a_further_run_says_nothing_of_the_one_before() {
 }
 
 #[test]
-fn an_outcome_that_is_not_known_is_refused_and_the_execution_goes_on() {
+fn unknown_outcome_is_refused_and_the_execution_goes_on() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);
@@ -299,7 +299,7 @@ fn an_outcome_that_is_not_known_is_refused_and_the_execution_goes_on() {
 }
 
 #[test]
-fn a_stream_of_what_was_rejected_says_by_whom_and_why() {
+fn stream_of_what_was_rejected_says_by_whom_and_why() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let waiting = request.by.wait(&request.path("/result/stream"));
@@ -348,7 +348,7 @@ fn a_lost_write_is_not_resumed_because_policy_retries_failures() {
 }
 
 #[test]
-fn a_failed_write_of_an_agent_that_proves_nothing_is_resumed_with_an_acknowledgement() {
+fn unproved_failed_write_is_resumed_with_an_acknowledgement() {
     let s = with_policy("max_executions = 5\nretry_on_failure = true");
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", UPDATE);
@@ -375,7 +375,7 @@ fn a_failed_write_of_an_agent_that_proves_nothing_is_resumed_with_an_acknowledge
 }
 
 #[test]
-fn cancelling_what_runs_notifies_the_agent_and_what_was_committed_is_shown() {
+fn cancelling_an_execution_notifies_its_agent_and_shows_commits() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for succeeds in [true, false] {

@@ -65,7 +65,7 @@ fn strangers_holding_bodies_do_not_hold_up_results_of_agents() {
 }
 
 #[test]
-fn a_body_is_read_only_for_those_who_may_send_one() {
+fn body_is_read_only_for_those_who_may_send_one() {
     let s = Server::shop();
     let (user, agent) = (
         s.requester().token.unwrap(),
@@ -483,7 +483,7 @@ fn a_person_has_so_many_bytes_of_requests_a_day() {
 }
 
 #[test]
-fn a_full_disk_takes_no_requests_and_ends_what_is_under_way() {
+fn full_disk_refuses_requests_and_ends_executions_under_way() {
     let s = Server::shop();
     let pending = s.requester().submit("production", SELECT);
     let runs = s.requester().submit("development", SELECT);

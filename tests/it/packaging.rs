@@ -51,7 +51,7 @@ fn units_run_commands_that_exist() {
 }
 
 #[test]
-fn nightly_backup_reads_what_the_server_reads_and_may_write_where_it_says() {
+fn nightly_backup_reads_the_servers_files_and_writes_its_own() {
     let (backup, server) = (unit(BACKUP), unit("dbward"));
     for key in ["User", "Group", "StateDirectory", "EnvironmentFile"] {
         assert_eq!(values(&backup, key), values(&server, key), "{key}");
@@ -176,7 +176,7 @@ fn debian_package_installs_program_units_and_users() {
 }
 
 #[test]
-fn image_runs_the_program_as_nobody_special_and_asks_whether_it_is_ready() {
+fn image_runs_unprivileged_and_checks_readiness() {
     let file = fs::read_to_string(root().join("Dockerfile")).unwrap();
     let run: Vec<&str> = file.split("\nFROM ").last().unwrap().lines().collect();
     let line = |word: &str| -> &str {

@@ -159,7 +159,7 @@ fn people_link_their_own_slack_account_and_nobody_elses() {
 }
 
 #[test]
-fn what_is_not_a_slack_id_or_not_a_field_of_a_person_is_400() {
+fn invalid_slack_id_or_field_of_a_person_is_400() {
     let s = Server::shop();
     let requester = s.requester();
     for body in [
@@ -187,7 +187,7 @@ fn what_is_not_a_slack_id_or_not_a_field_of_a_person_is_400() {
 }
 
 #[test]
-fn configuration_has_the_last_word_on_its_people_and_says_so() {
+fn configuration_has_last_word_on_its_people_and_says_so() {
     let named = format!("{SHOP}\n[[users]]\nid = \"requester\"\n");
     let s = Server::with(&named);
     let requester = s.requester();

@@ -461,7 +461,7 @@ fn server_and_agent_run_statements_on_a_real_database() {
 }
 
 #[test]
-fn an_agent_survives_a_restart_of_its_server_and_refuses_another_key() {
+fn agent_survives_restart_of_its_server_and_refuses_another_key() {
     let dir = settled(&SHOP.replace("\"postgresql\"", "\"sqlite\""));
     let db = dir.path().join("shop.db");
     rusqlite::Connection::open(&db)

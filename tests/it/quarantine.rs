@@ -101,7 +101,7 @@ fn a_token_with_edited_roles_is_revoked_and_others_count() {
 }
 
 #[test]
-fn a_person_with_an_edited_slack_account_is_suspended_without_it() {
+fn person_with_an_edited_slack_account_is_suspended_without_it() {
     let s = Server::shop();
     s.approver().get("/api/requests").is(200);
     let s = s.quarantined("UPDATE users SET slack_user_id = 'U666' WHERE id = 'approver'");

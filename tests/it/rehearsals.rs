@@ -74,7 +74,7 @@ fn rehearse(agent: &Agent, request: &Request, n: u64) -> String {
 }
 
 #[test]
-fn approvers_see_the_rows_and_no_more_of_them_are_run() {
+fn approvers_see_rows_and_no_more_of_them_are_run() {
     let s = shop("on_request");
     let agent = capable(&s);
     let request = s.requester().submit("production", UPDATE).is_pending();
@@ -289,7 +289,7 @@ fn a_rehearsal_wanted_at_once_is_part_of_the_request() {
 }
 
 #[test]
-fn no_rehearsal_within_a_minute_is_unavailable_and_votes_stay_open() {
+fn no_rehearsal_within_minute_is_unavailable_and_votes_stay_open() {
     let s = shop("on_request");
     let agent = capable(&s);
     let request = s.requester().submit("production", UPDATE);
@@ -317,7 +317,7 @@ fn no_rehearsal_within_a_minute_is_unavailable_and_votes_stay_open() {
 }
 
 #[test]
-fn a_rehearsal_is_stale_after_an_hour_and_after_a_run() {
+fn rehearsal_is_stale_after_an_hour_and_after_a_run() {
     let s = shop("on_request");
     let agent = capable(&s);
     let request = s.requester().submit("production", UPDATE);
@@ -389,7 +389,7 @@ fn nobody_rehearses_one_request_for_ever() {
 }
 
 #[test]
-fn polls_and_people_who_wait_learn_of_a_rehearsal_at_once() {
+fn polls_and_people_who_wait_learn_of_rehearsal_at_once() {
     let workflow = "environment = \"production\"\n";
     let quiet = format!("{workflow}rehearse = \"on_request\"\nexplain = false\n");
     let s = Server::with(&SHOP.replace(workflow, &quiet));
@@ -421,7 +421,7 @@ fn polls_and_people_who_wait_learn_of_a_rehearsal_at_once() {
 }
 
 #[test]
-fn what_an_agent_reports_has_its_shape_or_is_left_out() {
+fn what_agent_reports_has_its_shape_or_is_left_out() {
     let s = shop("on_request");
     let agent = capable(&s);
     let request = s.requester().submit("production", UPDATE);

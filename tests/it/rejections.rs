@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 #[test]
-fn an_approval_and_a_rejection_at_once_end_as_one_of_them() {
+fn approval_and_rejection_at_once_end_as_one_of_them() {
     let s = Server::shop();
     let (one, two) = (s.approver(), reader(&s, "approver-two"));
     for _ in 0..8 {

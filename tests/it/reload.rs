@@ -111,7 +111,7 @@ fn a_broken_file_changes_nothing_and_every_problem_is_reported() {
 }
 
 #[test]
-fn what_needs_a_restart_is_reported_and_the_rest_is_applied() {
+fn what_needs_restart_is_reported_and_the_rest_is_applied() {
     let s = Running::start(SHOP);
     let text = format!(
         "workers = 3\nshutdown_grace_secs = 1\ncalls_per_minute = 1\ntrusted_proxies = [\"192.0.2.0/24\"]\n{}\
@@ -359,7 +359,7 @@ fn storm(person: &Person, n: usize, over: &AtomicBool) -> Vec<(Request, String)>
 }
 
 #[test]
-fn a_storm_of_requests_loses_nothing_and_each_is_decided_by_one_file() {
+fn request_storm_loses_nothing_and_uses_one_file_each() {
     let s = Running::start(SHOP);
     let requester = s.requester();
     let closed = version(&requester);
@@ -427,7 +427,7 @@ fn many_signals_at_once_do_no_harm() {
 }
 
 #[test]
-fn what_runs_is_finished_though_its_database_is_not_registered_any_more() {
+fn execution_is_finished_though_its_database_was_removed() {
     let s = Running::start(SHOP);
     let (requester, agent) = (s.requester(), s.agent());
     let running = requester.submit("development", UPDATE);

@@ -73,7 +73,7 @@ fn a_late_report_of_a_lost_execution_counts_once() {
 }
 
 #[test]
-fn a_late_report_of_what_was_dispatched_again_does_not_count() {
+fn late_report_of_what_was_dispatched_again_does_not_count() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", SELECT);
@@ -162,7 +162,7 @@ fn reports_of_unknown_executions_and_bad_reports_are_distinguished() {
 }
 
 #[test]
-fn an_oversize_result_ends_the_execution_as_failed_with_the_sizes() {
+fn oversize_result_ends_the_execution_as_failed_with_the_sizes() {
     let s = Server::with(&format!(
         "{SHOP}\n[result_storage]\nmax_persist_bytes = 1000\n"
     ));
@@ -220,7 +220,7 @@ fn a_body_beyond_every_limit_still_ends_its_execution() {
 }
 
 #[test]
-fn a_result_of_ten_megabytes_escaped_in_a_string_is_accepted() {
+fn result_of_ten_megabytes_escaped_in_a_string_is_accepted() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let request = s.requester().submit("development", SELECT);
@@ -239,7 +239,7 @@ fn a_result_of_ten_megabytes_escaped_in_a_string_is_accepted() {
 }
 
 #[test]
-fn result_that_cannot_be_what_it_says_ends_the_execution_as_failed() {
+fn implausible_result_ends_the_execution_as_failed() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     let deep = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));

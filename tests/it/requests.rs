@@ -9,7 +9,7 @@ const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 const SELECT: &str = "SELECT id, name FROM items WHERE id = 1";
 
 #[test]
-fn a_write_in_production_waits_and_a_read_in_development_runs() {
+fn write_in_production_waits_and_a_read_in_development_runs() {
     let s = Server::shop();
     let pending = s.requester().submit("production", UPDATE).is_pending();
     golden("create_pending", &pending.answer.json);
@@ -156,7 +156,7 @@ fn unknown_fields_and_text_at_the_limits_are_accepted() {
 }
 
 #[test]
-fn what_is_not_registered_or_taken_by_no_workflow_is_422() {
+fn unregistered_target_or_one_without_workflow_is_422() {
     let s = Server::with(
         "[[databases]]\nname = \"shop\"\nenvironments = [\"production\", \"development\"]\n\
          [[workflows]]\nenvironment = \"development\"\noperations = [\"execute_select\"]\n",
@@ -281,7 +281,7 @@ fn keys_of_different_people_do_not_meet() {
 }
 
 #[test]
-fn a_race_for_a_key_gives_one_201_and_otherwise_200() {
+fn race_for_a_key_gives_one_201_and_otherwise_200() {
     let s = Server::shop();
     let barrier = Arc::new(Barrier::new(16));
     let racers: Vec<_> = (0..16)
@@ -367,7 +367,7 @@ fn who_has_no_rights_learns_nothing_about_the_rules() {
 }
 
 #[test]
-fn an_emergency_runs_at_once_with_a_reason_and_the_right_alone() {
+fn emergency_runs_at_once_with_reason_and_the_right_alone() {
     let s = Server::with(&format!(
         "{SHOP}\n[[auth.roles]]\nname = \"oncall\"\npermissions = [\"request.break_glass\", \"request.view\"]\n\
          [[auth.roles]]\nname = \"oncall-ddl\"\npermissions = [\"request.break_glass\", \"request.break_glass_ddl\"]\n"

@@ -73,7 +73,7 @@ fn all_operations_or_one_are_resolved() {
 }
 
 #[test]
-fn what_is_not_registered_is_denied_and_nothing_more_is_shown() {
+fn unregistered_target_is_denied_and_nothing_more_is_shown() {
     let s = server();
     for query in ["", "&operation=execute_dml", "&sql=SELECT%201"] {
         let answer = ask(&s.requester(), "moon", query).is(200);

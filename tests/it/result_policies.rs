@@ -100,7 +100,7 @@ fn a_failure_is_kept_whatever_the_policy() {
 }
 
 #[test]
-fn what_a_requester_does_not_want_kept_is_not_kept_by_any_policy() {
+fn no_policy_keeps_what_the_requester_wants_unstored() {
     let s = open(MODES);
     for environment in ["development", "staging", "production"] {
         let request = run(&s, environment, json!({"no_result_store": true}));
@@ -111,7 +111,7 @@ fn what_a_requester_does_not_want_kept_is_not_kept_by_any_policy() {
 }
 
 #[test]
-fn a_result_that_is_only_streamed_does_not_survive_a_restart() {
+fn result_that_is_only_streamed_does_not_survive_a_restart() {
     let s = open(MODES);
     let request = run(&s, "development", json!({}));
     let s = s.restart();
@@ -122,7 +122,7 @@ fn a_result_that_is_only_streamed_does_not_survive_a_restart() {
 }
 
 #[test]
-fn a_policy_lets_others_see_results_besides_whom_the_requester_names() {
+fn policy_lets_others_see_results_besides_whom_the_requester_names() {
     let s = open(
         r#"
 [[result_policies]]

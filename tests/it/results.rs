@@ -120,7 +120,7 @@ fn a_stream_survives_what_is_not_an_outcome() {
 }
 
 #[test]
-fn a_stream_that_ends_with_its_time_is_204_without_a_body() {
+fn stream_that_ends_with_its_time_is_204_without_body() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let waiting = request.by.wait(&request.path("/result/stream"));
@@ -176,7 +176,7 @@ fn numbers_columns_and_text_come_back_byte_for_byte() {
 }
 
 #[test]
-fn a_result_may_be_raw_json_or_json_in_a_string_or_neither() {
+fn result_may_be_json_json_in_a_string_or_neither() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for (sent, kept) in [
@@ -233,7 +233,7 @@ fn truncation_is_flagged_wherever_it_was_reported() {
 }
 
 #[test]
-fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
+fn unstored_result_is_streamed_and_gone() {
     let s = Server::shop();
     let request =
         s.requester()
@@ -258,7 +258,7 @@ fn a_result_that_is_not_to_be_stored_is_streamed_and_gone() {
 }
 
 #[test]
-fn a_small_result_is_a_row_and_a_large_one_an_object() {
+fn small_result_is_row_and_a_large_one_an_object() {
     let s = Server::shop();
     let small = ran(&s, ROWS);
     assert!(s.stored().is_empty());
@@ -295,7 +295,7 @@ fn a_failure_is_stored_whatever_was_asked() {
 }
 
 #[test]
-fn results_are_seen_by_requester_administrator_and_whom_they_are_shared_with() {
+fn requester_administrator_and_those_shared_with_see_results() {
     let s = Server::shop();
     let share = json!({"share_with": ["user:friend", "group:approvers", "role:readonly"]});
     let shared = ran_with(&s, ROWS, share);

@@ -51,7 +51,7 @@ fn chatter(s: &Server) {
 }
 
 #[test]
-fn a_result_goes_with_its_object_when_its_time_is_over() {
+fn result_goes_with_its_object_when_its_time_is_over() {
     let s = short();
     let request = executed(&s);
     s.turn(5 * DAY - 1);
@@ -74,7 +74,7 @@ fn a_result_goes_with_its_object_when_its_time_is_over() {
 }
 
 #[test]
-fn a_result_that_cannot_be_removed_holds_up_no_other_and_is_tried_again() {
+fn unremovable_result_is_tried_again_and_holds_up_no_other() {
     let s = short();
     let (gone, stuck, last) = (executed(&s), executed(&s), executed(&s));
     let results = s.state_dir().join("results");
@@ -104,7 +104,7 @@ fn a_result_that_cannot_be_removed_holds_up_no_other_and_is_tried_again() {
 }
 
 #[test]
-fn a_request_that_ended_goes_with_all_that_is_its_own_and_nothing_else_does() {
+fn ended_request_is_purged_with_its_own_rows_only() {
     let s = short();
     let requester = s.requester();
     let rejected = requester.submit("production", UPDATE);
@@ -165,7 +165,7 @@ fn a_request_is_kept_as_long_as_its_result() {
 }
 
 #[test]
-fn the_log_is_cut_at_a_checkpoint_and_what_is_left_proves_itself() {
+fn log_is_cut_at_a_checkpoint_and_the_rest_verifies() {
     let s = short();
     chatter(&s);
     let kept = s.requester().submit("production", UPDATE);
@@ -245,7 +245,7 @@ fn a_request_that_somebody_else_removes_is_missed() {
 }
 
 #[test]
-fn a_prefix_that_is_half_gone_verifies_and_the_next_turn_goes_on() {
+fn half_removed_prefix_verifies_and_the_next_turn_goes_on() {
     let s = short();
     chatter(&s);
     chatter(&s);
@@ -289,7 +289,7 @@ fn a_prefix_that_is_half_gone_verifies_and_the_next_turn_goes_on() {
 }
 
 #[test]
-fn objects_that_belong_to_nobody_go_and_those_of_somebody_stay() {
+fn orphaned_objects_go_and_all_others_stay() {
     let s = short();
     let request = executed(&s);
     let results = s.state_dir().join("results");

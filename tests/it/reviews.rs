@@ -35,7 +35,7 @@ fn rules(findings: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_finding_that_blocks_says_what_where_why_and_how_to_fix_it() {
+fn blocking_finding_names_place_reason_and_fix() {
     let s = Server::shop();
     let sql = "UPDATE items SET note = 'ü' WHERE id = 1;\n  /* all */ DELETE FROM items;\nUPDATE items SET a = 1";
     let answer = s
@@ -89,7 +89,7 @@ fn what_review_blocks_is_audited_within_the_caps_of_refusals() {
 }
 
 #[test]
-fn a_finding_that_warns_stands_in_the_context_and_raises_the_risk() {
+fn finding_that_warns_stands_in_context_and_raises_the_risk() {
     let s = Server::shop();
     describe(&s, "production", &[table("items", 10)]);
     let list = vec!["1"; 101].join(", ");
@@ -327,7 +327,7 @@ fn an_emergency_with_ddl_passes_what_is_otherwise_refused() {
 }
 
 #[test]
-fn what_a_pass_let_through_is_an_event_of_its_own() {
+fn what_pass_let_through_is_an_event_of_its_own() {
     let s = Server::with(&format!("{SHOP}{HURRY}"));
     let surgeon = s.person("surgeon", &["surgeon"]);
     let ddl = json!({"allow_ddl": true});

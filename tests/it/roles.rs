@@ -56,7 +56,7 @@ fn a_deleted_role_counts_no_more_at_the_next_call() {
 }
 
 #[test]
-fn who_may_not_view_is_refused_their_own_request_in_fitting_words() {
+fn refused_requester_without_view_right_learns_why() {
     let roles = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
     let s = Server::with(&format!("{SHOP}{roles}"));
     let blind = s.person("blind", &["blind"]);

@@ -11,7 +11,7 @@ fn signed(answer: &crate::support::Answer) -> Value {
 }
 
 #[test]
-fn a_bound_of_the_requester_is_signed_and_needs_an_agent_that_counts() {
+fn bound_of_requester_is_signed_and_needs_agent_that_counts() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     agent.poll();
@@ -44,7 +44,7 @@ fn a_bound_of_the_requester_is_signed_and_needs_an_agent_that_counts() {
 }
 
 #[test]
-fn a_bound_of_the_policy_reaches_agents_that_count_and_holds_up_no_other() {
+fn bound_of_the_policy_reaches_only_agents_that_count() {
     let s = Server::with(&format!(
         "{SHOP}\n[[execution_policies]]\nmax_affected_rows = 100\n"
     ));

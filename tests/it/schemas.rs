@@ -53,7 +53,7 @@ fn show(s: &Server, query: &str) -> Answer {
 }
 
 #[test]
-fn a_description_is_shown_in_short_whole_and_table_by_table() {
+fn description_is_shown_in_short_whole_and_table_by_table() {
     let s = Server::shop();
     let items = child("items", 12_345, "orders");
     describe(&s, "production", &[table("orders", -1), items.clone()]);
@@ -110,7 +110,7 @@ fn a_name_that_two_tables_have_needs_its_schema() {
 }
 
 #[test]
-fn a_failed_attempt_keeps_what_was_known_and_shows_its_age() {
+fn failed_attempt_keeps_what_was_known_and_shows_its_age() {
     let s = Server::shop();
     describe(&s, "production", &[table("items", 7)]);
     let first = show(&s, "").is(200);
@@ -139,7 +139,7 @@ fn a_failed_attempt_keeps_what_was_known_and_shows_its_age() {
 }
 
 #[test]
-fn a_failure_alone_is_not_a_description_and_part_of_one_is() {
+fn failure_alone_is_not_description_and_part_of_one_is() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     agent.poll();
@@ -314,7 +314,7 @@ fn a_description_outlives_a_restart_and_goes_with_its_registration() {
 }
 
 #[test]
-fn the_dialect_that_an_agent_reports_counts_where_configuration_has_none() {
+fn dialect_that_an_agent_reports_counts_where_configuration_has_none() {
     let s = Server::with(&SHOP.replace("dialect = \"postgresql\"\n", ""));
     // MySQL reads back quotes as a name, PostgreSQL not at all.
     let sql = "SELECT `id` FROM items WHERE id = 1";

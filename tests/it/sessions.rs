@@ -182,7 +182,7 @@ fn percent(text: &str) -> String {
 }
 
 #[test]
-fn a_sign_in_asks_for_a_code_with_pkce_state_and_nonce() {
+fn sign_in_asks_for_code_with_pkce_state_and_nonce() {
     let h = house();
     let begun = h.begin_to("%2Frequests%3Fuser%3Dme");
     let asked = &begun.asked;
@@ -265,7 +265,7 @@ fn a_confidential_client_proves_itself() {
 }
 
 #[test]
-fn a_session_has_the_rights_of_its_claims_and_acts_as_its_person() {
+fn session_acts_as_its_person_with_rights_of_its_claims() {
     let h = house();
     let ann = h.sign_in_with("ann", json!({"groups": ["backend"], "name": "Ann"}));
     let me = h.get(&ann, "/api/me").is(200).json;

@@ -17,7 +17,7 @@ fn serving(agent: &Agent, database: &str) -> Agent {
 }
 
 #[test]
-fn what_one_serves_is_not_undone_by_the_poll_of_another() {
+fn what_one_serves_is_not_undone_by_poll_of_another() {
     let s = server();
     let both = s.agent("agent-1");
     let (one, two) = (serving(&both, "shop"), serving(&both, "other"));
@@ -47,7 +47,7 @@ fn what_one_serves_is_not_undone_by_the_poll_of_another() {
 }
 
 #[test]
-fn a_claim_goes_by_the_features_of_who_can_hold_it() {
+fn claim_goes_by_the_features_of_who_can_hold_it() {
     let s = server();
     let agent = s.agent("agent-1");
     let more = json!({"max_affected_rows": 5});

@@ -289,7 +289,7 @@ fn every_column_of_every_table_has_a_guard() {
 }
 
 #[test]
-fn an_edit_of_a_column_that_counts_is_refused_or_found() {
+fn edit_of_a_column_that_counts_is_refused_or_found() {
     let folder = stopped();
     let mut wrong = Vec::new();
     let mut refused = 0;
@@ -370,7 +370,7 @@ fn rows_taken_out_or_put_in_are_refused() {
 }
 
 #[test]
-fn an_event_with_a_right_hash_is_refused_without_a_signature() {
+fn event_with_a_right_hash_is_refused_without_a_signature() {
     let folder = stopped();
     let last = |store: &Store| {
         let newest = store.read(|view| view.list_events(&AuditFilter::default(), 1, 0));

@@ -140,7 +140,7 @@ fn a_suspension_counts_at_the_next_call_of_every_token() {
 }
 
 #[test]
-fn a_suspension_ends_the_persons_waits_and_wakes_those_who_wait_for_their_requests() {
+fn suspension_ends_a_persons_waits_and_wakes_their_watchers() {
     let s = Server::shop();
     let request = s.requester().submit("production", UPDATE);
     let own = [

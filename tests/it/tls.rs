@@ -331,7 +331,7 @@ fn token_of_an_agent_counts_only_next_to_its_certificate() {
 }
 
 #[test]
-fn a_reload_takes_other_authorities_of_agents_and_ends_connections_of_the_old_ones() {
+fn reload_replaces_agent_authorities_and_ends_old_connections() {
     let dir = certified();
     let (program, at) = Program::serve(dir.path());
     let token = fs::read_to_string(dir.path().join("state/agent-token")).unwrap();

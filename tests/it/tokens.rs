@@ -181,7 +181,7 @@ fn taking_bindings_away_never_widens_a_token() {
 }
 
 #[test]
-fn a_token_without_roles_follows_the_bindings_and_the_default_role() {
+fn token_without_roles_follows_the_bindings_and_the_default_role() {
     let s = server();
     let token = s
         .admin()

@@ -80,7 +80,7 @@ fn a_change_wakes_its_waiters_within_milliseconds_and_nobody_else() {
 }
 
 #[test]
-fn no_wake_up_is_lost_in_a_race_between_waiting_and_finishing() {
+fn no_wake_up_is_lost_between_waiting_and_finishing() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for _ in 0..25 {
@@ -96,7 +96,7 @@ fn no_wake_up_is_lost_in_a_race_between_waiting_and_finishing() {
 }
 
 #[test]
-fn no_job_is_lost_in_a_race_between_polling_and_submitting() {
+fn no_job_is_lost_in_race_between_polling_and_submitting() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
     for _ in 0..25 {

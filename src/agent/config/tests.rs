@@ -357,7 +357,7 @@ fn a_url_is_read_part_by_part() {
 }
 
 #[test]
-fn a_password_that_the_driver_cannot_take_is_named_at_the_start() {
+fn password_that_driver_cannot_take_is_named_at_the_start() {
     let folder = std::env::temp_dir().join(format!("dbward-password-{}", std::process::id()));
     std::fs::write(&folder, b"p\xff\n").unwrap();
     let file = format!(

@@ -122,7 +122,7 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     #[test]
-    fn what_takes_long_is_asked_about_and_its_holders_are_named_once() {
+    fn long_wait_is_looked_into_and_its_holders_named_once() {
         let (asked, answers) = sync_channel::<()>(0);
         let mut secs = 0;
         let ask = move || {

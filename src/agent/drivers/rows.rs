@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_would_be_too_large_is_left_out_whole() {
+    fn row_that_would_be_too_large_is_left_out_whole() {
         let mut rows = ResultRows::new(vec![("a".into(), None), ("b".into(), None)], 10);
         let large = vec![b'x'; ROWS_BYTES_MAX];
         assert!(rows.push(|_| Cell::Integer(1)));

@@ -46,7 +46,7 @@ fn an_execution_starts_once_and_never_again() {
 }
 
 #[test]
-fn a_crash_leaves_what_is_known_and_names_what_is_not() {
+fn crash_leaves_what_is_known_and_names_what_is_not() {
     let folder = Folder::new();
     let journal = folder.open();
     for id in ["ran", "done", "reported", "refused"] {

@@ -43,7 +43,7 @@ fn databases_are_described_at_first_and_after_their_schema_changed() {
 }
 
 #[test]
-fn a_refused_description_is_sent_again_and_a_failure_is_reported() {
+fn refused_description_is_sent_again_and_a_failure_is_reported() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().schemas_refused = Some(503);
     std::fs::remove_file(place.0.join("app.db")).unwrap();
@@ -65,7 +65,7 @@ fn a_refused_description_is_sent_again_and_a_failure_is_reported() {
 }
 
 #[test]
-fn a_server_that_wants_no_descriptions_still_gets_its_work_done() {
+fn server_that_wants_no_descriptions_still_gets_its_work_done() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().schemas_refused = Some(404);
     let agent = place.agent(&fake);
@@ -121,7 +121,7 @@ fn more_statements_than_one_poll_shows_are_explained_without_spinning() {
 }
 
 #[test]
-fn a_statement_that_cannot_be_claimed_is_left_alone_and_polls_do_not_spin() {
+fn unclaimable_statement_is_left_alone_and_polls_do_not_spin() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().dry_claims_refused = (usize::MAX, 500);
     let agent = place.agent(&fake);
@@ -137,7 +137,7 @@ fn a_statement_that_cannot_be_claimed_is_left_alone_and_polls_do_not_spin() {
 }
 
 #[test]
-fn stopping_waits_for_no_description_and_no_plan_on_its_way() {
+fn stopping_waits_for_no_description_or_plan() {
     let (fake, place) = (Fake::start(), Place::new());
     fake.seen().held = true;
     let agent = place.agent(&fake);

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_purged_may_be_missing_and_only_what_was_stored_is_copied() {
+    fn only_purged_results_may_lack_and_stored_ones_are_copied() {
         let end = Timestamp(60_000);
         let object = StoredObject {
             key: "key".into(),

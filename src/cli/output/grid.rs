@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_gets_every_character_and_null_is_not_an_empty_text() {
+    fn pipe_gets_every_character_and_null_is_not_empty_text() {
         let text = grid().table(None, Paint::new(false));
         assert_eq!(
             text,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_rows_that_fit_with_a_mark_where_they_are_cut() {
+    fn terminal_rows_fit_and_cuts_are_marked() {
         let text = grid().table(Some(30), Paint::new(false));
         let cut = text.lines().find(|l| l.contains('日')).unwrap();
         assert!(cut.ends_with('…') && !cut.contains("for long"), "{text}");

@@ -69,7 +69,7 @@ fn every_key_of_the_provider_has_its_effect() {
 }
 
 #[test]
-fn what_decides_about_rights_is_part_of_the_policies_and_the_address_is_not() {
+fn what_decides_rights_is_policy_and_the_address_is_not() {
     let version = |oidc: &str| loads(&with("", "", oidc)).policies.version();
     let plain = version(PROVIDER);
     let elsewhere = PROVIDER.replace("id.example.com", "other.example.com");
@@ -136,7 +136,7 @@ fn plain_http_is_for_this_machine_or_trusted_networks() {
 }
 
 #[test]
-fn a_group_that_the_file_does_not_know_may_come_from_the_provider_only() {
+fn unknown_group_may_come_from_the_provider_only() {
     let binding = "[[auth.role_bindings]]\nrole = \"developer\"\ngroups = [\"theirs\"]\n";
     loads(&with("", "", &format!("{PROVIDER}{binding}")));
     // Shutting the provider out takes one key and not a new file.

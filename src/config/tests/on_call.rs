@@ -43,7 +43,7 @@ fn rotations_and_their_overrides_are_those_of_the_file() {
 }
 
 #[test]
-fn services_are_called_where_they_are_and_their_tokens_are_not_policy() {
+fn service_address_is_policy_and_its_token_is_not() {
     let config = loads(&with(SERVICE));
     let OnCallSource::Service { service } = &config.policies.on_call[0].source else {
         panic!("a rotation");

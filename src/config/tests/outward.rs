@@ -232,7 +232,7 @@ fn policies_and_slack_are_refused_by_key() {
 }
 
 #[test]
-fn a_misspelled_webhook_is_one_problem_and_not_one_for_each_policy() {
+fn misspelled_webhook_is_one_problem_for_all_policies() {
     let found = refused(&with(
         "[[webhooks]]\nid = \"Ops\"\nurl = \"https://a.example.com\"\n[[notification_policies]]\nwebhooks = [\"ops\"]\n",
     ));

@@ -123,7 +123,7 @@ fn oddities_are_warnings() {
 }
 
 #[test]
-fn a_limited_role_that_gives_what_belongs_to_no_database_is_a_warning() {
+fn limited_role_with_a_right_without_database_is_warned_of() {
     let role = |permissions: &str, scope: &str| {
         format!("[[auth.roles]]\nname = \"r\"\npermissions = {permissions}\n{scope}\n")
     };
@@ -154,7 +154,7 @@ fn a_limited_role_that_gives_what_belongs_to_no_database_is_a_warning() {
 }
 
 #[test]
-fn nobody_is_named_like_the_server_or_so_that_it_cannot_be_read() {
+fn nobody_has_the_servers_name_or_an_unreadable_one() {
     for id in ["system", "anonymous", "*", "ad\u{200b}min", "\u{202e}nimda"] {
         let named = format!("{TEAM}[[users]]\nid = \"{id}\"\n");
         let problems = refused(&named);

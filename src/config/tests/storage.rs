@@ -136,7 +136,7 @@ fn an_endpoint_is_encrypted_or_trusted() {
 }
 
 #[test]
-fn credentials_come_from_the_file_then_the_environment_then_the_shared_file() {
+fn credentials_come_from_file_then_environment_then_the_shared_file() {
     let variables = [
         ("AWS_ACCESS_KEY_ID", "env-id"),
         ("AWS_SECRET_ACCESS_KEY", "env-secret"),

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_are_asked_are_mentioned_where_they_are_known_and_named_elsewhere() {
+    fn approvers_are_mentioned_where_known_and_named_elsewhere() {
         let mut facts = facts(json!({}));
         facts.asked = vec![
             asked("ann", Some("U1"), Some("ann@example.com")),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_for_people_says_what_is_left_in_the_database() {
+    fn every_message_for_people_says_what_is_left_in_database() {
         for (outcome, unproven, words) in [
             (
                 "stopping",

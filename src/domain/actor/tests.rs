@@ -124,7 +124,7 @@ a = request.view      | ask an administrator for a role that grants it          
 }
 
 #[test]
-fn a_selector_names_people_and_a_ceiling_limits_as_whom_they_vote() {
+fn selector_names_people_and_ceiling_limits_as_whom_they_vote() {
     // The caller is `one`, in group `ops`; the request is on app/production.
     let table = "
 selector   | requester | held                           | ceiling                           | named | votes

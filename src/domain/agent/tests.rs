@@ -145,7 +145,7 @@ fn state_of_an_agent_tells_what_matters_most() {
 }
 
 #[test]
-fn only_an_agent_that_states_an_older_version_is_too_old() {
+fn only_agent_that_states_an_older_version_is_too_old() {
     for (version, too_old) in [(None, false), (Some("0.1.5"), true), (Some("0.1.6"), false)] {
         let report = AgentReport {
             agent_version: version.map(str::to_owned),
@@ -156,7 +156,7 @@ fn only_an_agent_that_states_an_older_version_is_too_old() {
 }
 
 #[test]
-fn as_many_targets_as_allowed_pass_and_one_more_does_not() {
+fn as_many_targets_as_allowed_pass_and_no_more() {
     let names = |n: usize| -> Vec<String> { (0..n).map(|n| format!("a{n}")).collect() };
     let with = |databases: usize, environments: usize| {
         let report = AgentReport {

@@ -106,7 +106,7 @@ fn actions_are_read_by_their_names() {
 }
 
 #[test]
-fn a_step_is_satisfied_by_approvals_booked_on_what_it_wants() {
+fn step_is_satisfied_by_approvals_booked_on_what_it_wants() {
     let table = "
 steps                            | votes                                                   | current
                                  |                                                         | 0
@@ -241,7 +241,7 @@ group:ops*2              |            | 0 admin admin_override          | op-one
 ";
 
 #[test]
-fn who_may_approve_and_reject_and_what_it_is_booked_on() {
+fn every_voter_may_do_what_the_table_says() {
     let at = target("app/production");
     for (line, cell) in lines(VOTES) {
         let (workflow, votes) = (workflow(cell[0], cell[1]), votes(cell[2]));
@@ -279,7 +279,7 @@ fn who_may_approve_and_reject_and_what_it_is_booked_on() {
 }
 
 #[test]
-fn a_requester_rejects_with_a_token_that_may_cancel_or_decide() {
+fn requester_rejects_with_a_token_that_may_cancel_or_decide() {
     let table = "
 ceiling                        | rejects
 -                              | requester

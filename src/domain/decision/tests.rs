@@ -365,7 +365,7 @@ fn what_is_added_in_order_to_deny_never_loosens() {
 }
 
 #[test]
-fn what_nobody_can_tell_never_runs_without_a_human_but_in_an_emergency() {
+fn unreadable_sql_runs_without_a_human_in_emergencies_only() {
     let universe = universe();
     let (mut unreadable, mut unknown) = (Met::default(), Met::default());
     for policies in candidates() {

@@ -164,7 +164,7 @@ fn silence_loses_only_the_request_that_runs_it() {
 }
 
 #[test]
-fn claim_is_repeated_by_its_agent_and_key_before_a_heartbeat() {
+fn claim_is_repeated_by_its_agent_and_key_before_heartbeat() {
     let claimed = execution(ExecutionStatus::Claimed);
     assert!(claimed.may_repeat_claim("agent", "key"));
     assert!(!claimed.may_repeat_claim("another", "key"));

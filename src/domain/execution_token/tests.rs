@@ -254,7 +254,7 @@ fn second_signature_covers_every_claim_with_its_length() {
 }
 
 #[test]
-fn a_token_of_the_largest_size_is_read_and_no_larger_one() {
+fn token_of_largest_size_is_read_and_no_larger_one() {
     assert_eq!(TOKEN_BYTES_MAX, 16_384);
     let token = sign(&claims(), &key());
     let largest = format!("{token:<TOKEN_BYTES_MAX$}");

@@ -188,7 +188,7 @@ fn clocks_may_differ_by_thirty_seconds() {
 }
 
 #[test]
-fn claims_are_found_by_name_or_through_objects_and_only_strings_count() {
+fn claims_are_found_by_path_and_only_strings_count() {
     let claims = check("good-claims").unwrap();
     assert_eq!(claims.subject, "approver");
     assert_eq!(claims.access.groups, set(&["single"]));
@@ -292,7 +292,7 @@ fn kept(key: &str) -> usize {
 }
 
 #[test]
-fn only_rsa_keys_of_good_size_and_for_signatures_are_kept() {
+fn only_rsa_signature_keys_of_good_size_are_kept() {
     assert_eq!(keys().len(), 5);
     let n =
         |front: &[u8], bytes: usize| URL_SAFE_NO_PAD.encode([front, &vec![0xff; bytes]].concat());

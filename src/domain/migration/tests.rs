@@ -76,7 +76,7 @@ fn a_detail_that_is_not_one_is_invalid() {
 }
 
 #[test]
-fn versions_ascend_by_name_or_as_numbers_and_none_is_there_twice() {
+fn versions_ascend_by_name_or_number_without_duplicates() {
     let versions = |all: &[&str]| {
         let list: Vec<Value> = all
             .iter()

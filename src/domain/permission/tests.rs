@@ -175,7 +175,7 @@ r = * @ app+*/staging+*          | apr/development | yes    | yes
 }
 
 #[test]
-fn a_right_counts_where_one_role_grants_and_covers_and_the_ceiling_does_too() {
+fn right_counts_where_a_role_and_the_ceiling_grant_it() {
     // On the target; tied to none; anywhere at all; shown as of use; what the token lets through.
     let table = "
 held                                                    | ceiling                          | permission      | target         | on it | untied | somewhere | of use | through
@@ -241,7 +241,7 @@ a = request.view          | b = *              | app/production | no    | no
 }
 
 #[test]
-fn a_caller_acts_by_roles_that_the_token_names_or_outranks() {
+fn caller_acts_by_roles_that_the_token_names_or_outranks() {
     let table = "
 held                                           | ceiling                      | acts as
                                                | -                            |

@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_entries_does_not_matter_and_everything_else_does() {
+    fn order_of_entries_does_not_matter_and_everything_else_does() {
         let (one, mut two) = (some(), some());
         two.workflows.reverse();
         assert_eq!(one.version(), two.version());
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_notification_policies_is_read_and_written_as_it_was() {
+    fn text_without_notification_policies_is_read_and_written_unchanged() {
         let mut policies = some();
         policies.notification.clear();
         let text = policies.canonical();

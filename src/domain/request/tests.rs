@@ -149,7 +149,7 @@ execution_lost | conflict | conflict | conflict     | cancelled | OutcomeUnknown
 }
 
 #[test]
-fn a_dispatch_can_only_have_come_from_where_a_dispatch_is_legal() {
+fn dispatch_can_only_have_come_from_where_dispatch_is_legal() {
     for from in Status::ALL {
         let facts = RequestFacts {
             dispatched_from: Some(from),
@@ -181,7 +181,7 @@ fn the_schema_and_the_code_know_the_same_moves() {
 }
 
 #[test]
-fn running_again_is_counted_and_a_lost_write_is_never_repeated_blindly() {
+fn resumption_is_counted_and_lost_writes_are_never_repeated_blindly() {
     let table = "
 status         | op             | outcome     | max | finished | lost | retry | ack | window | result
 executed       | execute_select | committed   | 1   | 1        | 0    | no    | no  | open   | max_executions_reached
@@ -261,7 +261,7 @@ fn an_unclaimed_dispatch_goes_back_to_where_it_came_from() {
 }
 
 #[test]
-fn facts_that_lack_what_the_status_needs_make_no_request_unless_it_is_corrupt() {
+fn facts_without_what_the_status_needs_make_no_request() {
     type Lack = (&'static str, fn(&mut RequestFacts));
     let lacks: [Lack; 6] = [
         ("expires_at", |f| f.expires_at = None),

@@ -115,7 +115,7 @@ CALL p(); CREATE TABLE x (a int)                         | unknown | Unforeseeab
 }
 
 #[test]
-fn nothing_that_writes_is_low_where_the_tables_are_not_known() {
+fn nothing_that_writes_is_low_where_tables_are_not_known() {
     let sql = "UPDATE small SET a = 1 WHERE b = 2";
     for schema in [Schema::NotSynced, Schema::Failed] {
         assert_eq!(risk_of(sql, schema).level, RiskLevel::Unknown);

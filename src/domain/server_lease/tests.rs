@@ -76,7 +76,7 @@ fn suspended_machine_finds_its_term_over() {
 }
 
 #[test]
-fn watch_waits_a_tenth_longer_and_starts_again_with_each_renewal() {
+fn watch_waits_tenth_longer_and_starts_again_with_each_renewal() {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
     let mut watch = LeaseWatch::new("v1".to_owned(), at(0));

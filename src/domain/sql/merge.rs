@@ -81,7 +81,7 @@ mod tests {
     use crate::domain::sql::{Analysis, Class, analyze};
 
     #[test]
-    fn the_whole_has_the_findings_of_every_part_and_the_worst_class() {
+    fn whole_has_findings_of_every_part_and_the_worst_class() {
         let part =
             |name: &str, sql: &str| (name.to_owned(), analyze(sql, Dialect::Postgres).unwrap());
         let whole = Analysis::merged(vec![

@@ -49,7 +49,7 @@ mod tests {
     use crate::domain::sql::analyze;
 
     #[test]
-    fn a_dot_inside_a_name_is_not_the_one_after_a_schema() {
+    fn dot_inside_name_is_not_the_one_after_a_schema() {
         for (sql, dialect, written, schema, table) in [
             ("DELETE FROM `a.b`", Dialect::MySql, "\"a.b\"", None, "a.b"),
             ("DELETE FROM a.b", Dialect::MySql, "a.b", Some("a"), "b"),

@@ -113,7 +113,7 @@ fn one_wakes_in_order_of_arrival_and_all_wakes_all() {
 }
 
 #[test]
-fn a_wake_up_goes_on_when_its_first_receiver_has_no_use_for_it() {
+fn unused_wake_up_goes_on_to_another_waiter() {
     let hub = hub(&GateLimits::default());
     let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
@@ -229,7 +229,7 @@ fn many_takers_and_writers_lose_nothing() {
 }
 
 #[test]
-fn many_waiters_on_many_topics_are_woken_at_once_and_quickly() {
+fn many_waiters_on_many_topics_are_woken_at_once() {
     const WAITERS: usize = 500;
     let hub = hub(&GateLimits {
         parked_per_token_max: WAITERS,

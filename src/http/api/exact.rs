@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn further_tables_are_exact_too_and_the_rest_is_left_alone() {
+    fn further_tables_are_exact_too_and_rest_is_left_alone() {
         let data = r#"{"rows":[{"a":{"n":12345678901234567890}}],"more_results":[{"rows":[{"b":12345678901234567890}]}],"truncated":true}"#;
         assert_eq!(
             exact(data),

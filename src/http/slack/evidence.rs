@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_are_cut_to_five_statements_and_one_block_and_say_so() {
+    fn plans_are_cut_to_five_statements_and_say_so() {
         let plan = |n: usize| json!({"plan": format!("scan {n} {}", "ä".repeat(720))});
         let many: Vec<Value> = (1..=7).map(plan).collect();
         let written = |blocks: &[Value]| Value::from(blocks.to_vec()).to_string();

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_counts_once_for_as_long_as_its_clock_does() {
+    fn call_counts_once_for_as_long_as_its_clock_does() {
         let seen = SeenCalls::default();
         assert_eq!(seen.note([1; 32], 1_000), Ok(()));
         assert_eq!(seen.note([1; 32], 1_000), Err(Forged::Replayed));

@@ -118,7 +118,7 @@ fn a_bucket_stands_before_the_host_or_in_the_path() {
 }
 
 #[test]
-fn a_large_body_has_more_time_within_the_patience_of_an_agent() {
+fn large_body_has_more_time_within_patience_of_an_agent() {
     let (store, ear) = over(storage(), 200);
     let key = format!("{}/{}", uuid(), uuid());
     let secs = |bytes: usize| {

@@ -33,7 +33,7 @@ fn start_reads_no_closed_request() {
 }
 
 #[test]
-fn open_requests_are_the_same_for_the_rules_and_in_statements() {
+fn open_requests_are_same_for_the_rules_and_in_statements() {
     let open = Status::ALL.into_iter().filter(|s| s.is_open());
     let mut named: Vec<String> = open.map(|s| format!("'{}'", s.as_str())).collect();
     named.sort_unstable();

@@ -80,7 +80,7 @@ fn a_change_that_is_undone_takes_its_notifications_with_it() {
 }
 
 #[test]
-fn routes_change_at_the_event_that_says_so_and_only_if_it_is_committed() {
+fn routes_change_at_their_committed_event_only() {
     let temp = temp();
     let store = open(&temp);
     create(&store).unwrap();
@@ -108,7 +108,7 @@ fn routes_change_at_the_event_that_says_so_and_only_if_it_is_committed() {
 }
 
 #[test]
-fn what_waits_for_a_webhook_that_is_gone_is_cancelled_and_what_waits_too_long_is_dead() {
+fn deliveries_to_removed_webhooks_are_cancelled_and_old_ones_dead() {
     let temp = temp();
     let store = open(&temp);
     sync(&store, &["ops", "chat"]);

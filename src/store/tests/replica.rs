@@ -195,7 +195,7 @@ fn nobody_is_answered_or_woken_while_the_copy_is_awaited() {
 }
 
 #[test]
-fn verdict_that_wrote_nothing_waits_for_what_it_was_decided_from() {
+fn verdict_without_changes_waits_for_what_it_has_read() {
     let temp = temp();
     let (store, fake) = copied(&temp);
     fake.set(|s| (s.held, s.fails) = (true, true));
@@ -228,7 +228,7 @@ fn verdict_that_wrote_nothing_waits_for_what_it_was_decided_from() {
 }
 
 #[test]
-fn copy_that_fails_leaves_the_outcome_unknown_and_begins_nothing_more() {
+fn copy_that_fails_leaves_outcome_unknown_and_begins_nothing_more() {
     let temp = temp();
     let (store, fake) = copied(&temp);
     fake.set(|s| s.fails = true);
@@ -273,7 +273,7 @@ fn copy_that_panics_keeps_nobody_waiting() {
 }
 
 #[test]
-fn lease_that_ends_while_the_copy_is_made_withholds_answer_and_announcement() {
+fn lease_ended_during_the_copy_withholds_answer_and_announcement() {
     let temp = temp();
     let (store, fake) = copied(&temp);
     fake.set(|s| s.ends_lease = true);
@@ -340,7 +340,7 @@ fn write_ahead_log_is_left_to_the_copy() {
 }
 
 #[test]
-fn lock_of_a_checkpoint_is_a_wait_or_503_and_never_an_end() {
+fn lock_of_checkpoint_is_wait_or_503_and_never_end() {
     let temp = temp();
     // Its `fatal` panics, and a panic in a transaction is 503 to all: so it is counted.
     let fatal = Arc::new(AtomicUsize::new(0));
@@ -420,7 +420,7 @@ fn litestream_is_known_by_what_it_counts() {
 }
 
 #[test]
-fn a_copy_that_is_under_way_does_not_count_for_what_was_committed_since() {
+fn copy_under_way_does_not_count_for_later_commits() {
     let temp = temp();
     let (store, fake) = copied(&temp);
     fake.set(|s| (s.is_awaited, s.held) = (false, true));
@@ -444,7 +444,7 @@ fn a_copy_that_is_under_way_does_not_count_for_what_was_committed_since() {
 }
 
 #[test]
-fn asynchronous_writes_end_where_the_log_is_full_of_what_the_copy_lacks() {
+fn asynchronous_writes_end_where_the_uncopied_log_is_full() {
     let temp = temp();
     let (store, fake) = copied(&temp);
     fake.set(|s| (s.is_awaited, s.fails) = (false, true));

@@ -41,7 +41,7 @@ fn steps(temp: &Temp) -> u64 {
 }
 
 #[test]
-fn a_start_costs_what_is_open_and_not_what_has_ended() {
+fn start_costs_what_is_open_and_not_what_has_ended() {
     let temp = temp();
     let store = open(&temp);
     for _ in 0..20 {

@@ -145,7 +145,7 @@ fn resumed(lines: &Lines, change: &Change, key: &KeyLookup) -> VerifiedExport {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_EXPORT_EVENTS, a number of events such as 100000"]
-fn a_change_of_a_long_log_is_found_wherever_it_is() {
+fn change_of_a_long_log_is_found_wherever_it_is() {
     let folder = Temp::new();
     let public = make(folder.path(), wanted());
     let export = exported(folder.path());

@@ -34,7 +34,7 @@ fn every_change_of_an_export_is_found() {
 }
 
 #[test]
-fn the_tool_of_the_docs_has_a_hundred_lines_at_most() {
+fn tool_of_the_docs_has_a_hundred_lines_at_most() {
     let tool = include_str!("../../../docs/verify_export.py");
     let lines: Vec<&str> = tool.lines().collect();
     assert!(lines.len() <= 100, "{}", lines.len());

@@ -139,7 +139,7 @@ fn what_does_not_know_the_state_signs_nobody_in() {
 }
 
 #[test]
-fn a_sign_in_that_fails_in_the_browser_says_why_in_both_places() {
+fn failed_browser_sign_in_says_why_in_both_places() {
     for (query, words) in [
         (
             "error=access_denied&state=STATE",

@@ -307,7 +307,7 @@ fn who_allows_plain_http_is_not_warned_of_it() {
 }
 
 #[test]
-fn the_folder_of_results_of_old_files_is_not_used_and_says_so() {
+fn old_setting_of_the_result_folder_is_reported_unused() {
     let server = Server::shop();
     let console = Console::before(&server);
     let token = server.requester().token.unwrap();

@@ -268,7 +268,7 @@ fn an_agent_learns_that_others_can_read_its_token() {
 }
 
 #[test]
-fn every_file_that_is_open_to_others_is_named_with_what_closes_it() {
+fn every_file_open_to_others_is_named_with_its_fix() {
     let (program, dir, look) = host();
     let path = |name: &str| dir.path().join(name);
     let mode = |name: &str, mode: u32| {

@@ -130,7 +130,7 @@ fn ended(program: Program) -> String {
 const CONTINUE: &str = "It goes on without you. Continue with:  dbward request watch 69ee3b17\n";
 
 #[test]
-fn ctrl_c_before_anything_is_known_of_a_request_names_it() {
+fn ctrl_c_before_anything_is_known_of_request_names_it() {
     let slow = Slow::start("pending", "GET /api/requests/");
     let (_console, program) = slow.execute(&["--wait"]);
     slow.until("GET /api/requests/");
@@ -141,7 +141,7 @@ fn ctrl_c_before_anything_is_known_of_a_request_names_it() {
 }
 
 #[test]
-fn ctrl_c_while_a_request_is_made_names_it_once_the_server_has() {
+fn ctrl_c_during_creation_names_the_request_once_it_exists() {
     let slow = Slow::start("pending", "POST /api/requests ");
     let (_console, program) = slow.execute(&[]);
     slow.until("POST /api/requests ");
@@ -158,7 +158,7 @@ fn ctrl_c_while_a_request_is_made_names_it_once_the_server_has() {
 }
 
 #[test]
-fn a_second_ctrl_c_while_a_request_is_made_ends_the_program() {
+fn second_ctrl_c_while_request_is_made_ends_the_program() {
     use std::os::unix::process::ExitStatusExt;
     let slow = Slow::start("pending", "POST /api/requests ");
     let (_console, program) = slow.execute(&[]);
@@ -177,7 +177,7 @@ fn a_second_ctrl_c_while_a_request_is_made_ends_the_program() {
 }
 
 #[test]
-fn ctrl_c_while_a_result_is_fetched_says_how_to_get_it() {
+fn ctrl_c_during_a_download_says_how_to_get_it() {
     let result = concat!(
         "GET /api/requests/69ee3b17-0000-4000-8000-000000000000",
         "/result"

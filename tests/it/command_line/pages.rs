@@ -148,7 +148,7 @@ fn a_man_page_of_no_command_is_refused() {
 }
 
 #[test]
-fn a_slip_of_the_finger_is_answered_with_the_nearest_word() {
+fn slip_of_the_finger_is_answered_with_the_nearest_word() {
     for (call, words) in [
         (&["srve"][..], "serve"),
         (&["policy", "tset"], "test"),

@@ -17,7 +17,7 @@ fn tried(server: &Server, sql: &str) -> Value {
 }
 
 #[test]
-fn a_preflight_says_what_a_request_would_come_to_and_makes_none() {
+fn preflight_says_what_request_would_come_to_and_makes_none() {
     let server = Server::shop();
     let requester = server.requester();
     let before = server.events("").len();
@@ -63,7 +63,7 @@ fn a_preflight_says_what_a_request_would_come_to_and_makes_none() {
 }
 
 #[test]
-fn a_refused_text_still_says_what_it_is_and_how_risky() {
+fn refused_text_still_says_what_it_is_and_how_risky() {
     // The only approver is the one who asks.
     let server = Server::with(
         r#"
@@ -175,7 +175,7 @@ fn what_no_request_can_be_made_of_is_not_approvable() {
 }
 
 #[test]
-fn the_rows_of_tables_are_shown_where_they_are_known_and_to_who_may_view() {
+fn known_row_counts_are_shown_to_those_who_may_view() {
     let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
     let server = Server::with(&format!("{SHOP}{blind}"));
     let sql = "UPDATE items SET note = 'a' WHERE id IN (SELECT id FROM orders)";
@@ -204,7 +204,7 @@ fn the_rows_of_tables_are_shown_where_they_are_known_and_to_who_may_view() {
 }
 
 #[test]
-fn a_preflight_needs_the_rights_of_a_request_and_is_bounded() {
+fn preflight_needs_the_rights_of_a_request_and_is_bounded() {
     let server = Server::shop();
     let body = json!({"database": "shop", "environment": "production", "sql": "SELECT 1"});
     let nobody = server.person("auditor", &[]);

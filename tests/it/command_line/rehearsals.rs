@@ -93,7 +93,7 @@ fn a_rehearsal_is_waited_for_shown_and_asked_for_again() {
 }
 
 #[test]
-fn what_cannot_be_rehearsed_is_refused_and_no_request_is_made() {
+fn sql_that_cannot_be_rehearsed_makes_no_request() {
     let server = shop("on_request");
     let console = Console::before(&server);
     let token = server.requester().token.unwrap();
@@ -111,7 +111,7 @@ fn what_cannot_be_rehearsed_is_refused_and_no_request_is_made() {
 }
 
 #[test]
-fn a_rehearsal_that_ends_is_seen_by_those_who_wait_for_approval() {
+fn ended_rehearsal_is_seen_while_waiting_for_approval() {
     let server = shop("before_approval");
     let console = Console::before(&server);
     let (requester, agent) = (server.requester(), server.agent("agent-1"));

@@ -242,7 +242,7 @@ fn a_result_is_the_same_in_every_format() {
 }
 
 #[test]
-fn a_row_wider_than_the_terminal_is_shown_one_line_a_column() {
+fn row_wider_than_terminal_is_shown_one_line_a_column() {
     let server = Server::shop();
     let console = Console::before(&server);
     let cells: Vec<String> = (0..12)

@@ -127,7 +127,7 @@ fn a_file_is_written_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_waiting_line_says_who_how_long_and_how_to_stop() {
+fn waiting_line_says_who_how_long_and_how_to_stop() {
     let server = Server::shop();
     let console = Console::before(&server);
     let token = server.requester().token.unwrap();
@@ -273,7 +273,7 @@ fn ctrl_c_in_a_pager_is_for_the_pager() {
 }
 
 #[test]
-fn a_result_that_was_cut_is_warned_of_in_every_format_but_json() {
+fn cut_result_is_warned_of_in_formats_but_json() {
     let server = Server::shop();
     let console = Console::before(&server);
     let token = server.requester().token.unwrap();

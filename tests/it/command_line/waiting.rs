@@ -32,7 +32,7 @@ fn short(request: &Value) -> &str {
 }
 
 #[test]
-fn a_script_on_a_terminal_gets_the_id_at_once_and_the_code_2() {
+fn script_on_terminal_gets_id_at_once_and_code_2() {
     let server = Server::shop();
     let console = Console::before(&server);
     let requester = server.requester();
@@ -50,7 +50,7 @@ fn a_script_on_a_terminal_gets_the_id_at_once_and_the_code_2() {
 }
 
 #[test]
-fn ctrl_c_on_a_terminal_offers_to_cancel_and_leaves_the_request_without_a_yes() {
+fn ctrl_c_on_a_terminal_cancels_after_a_yes_only() {
     let server = Server::shop();
     for answer in [
         Reaction::Type("n\n"),
@@ -86,7 +86,7 @@ fn ctrl_c_on_a_terminal_cancels_for_who_says_yes() {
 }
 
 #[test]
-fn the_waiting_line_says_which_agent_runs_it_and_for_how_long() {
+fn waiting_line_names_the_agent_and_the_time() {
     let server = Server::shop();
     let console = Console::before(&server);
     let requester = server.requester();
@@ -118,7 +118,7 @@ fn the_waiting_line_says_which_agent_runs_it_and_for_how_long() {
 }
 
 #[test]
-fn who_may_not_view_makes_a_request_and_learns_why_it_is_not_shown() {
+fn requester_without_view_right_learns_why_nothing_is_shown() {
     let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
     let server = Server::with(&format!("{SHOP}{blind}"));
     let console = Console::before(&server);

@@ -80,7 +80,7 @@ fn a_result_that_was_not_reported_is_never_shown() {
 }
 
 #[test]
-fn a_result_that_was_edited_while_no_server_ran_is_never_shown() {
+fn result_edited_while_no_server_ran_is_never_shown() {
     let s = Server::shop();
     let request = ran(&s, ROWS);
     let reported = content(&request.by, &request).is(200).body;
@@ -119,7 +119,7 @@ fn forge(s: &Server, row: &EventRow) {
 }
 
 #[test]
-fn an_event_with_a_right_hash_and_no_signature_proves_no_result() {
+fn event_with_right_hash_and_no_signature_proves_no_result() {
     let s = Server::shop();
     let request = ran(&s, ROWS);
     let reported = content(&request.by, &request).is(200).body;
@@ -172,7 +172,7 @@ fn forge_to_checkpoint(s: &Server, row: &EventRow) {
 }
 
 #[test]
-fn an_event_that_is_chained_anew_up_to_a_checkpoint_proves_no_result() {
+fn rechained_event_up_to_a_checkpoint_proves_no_result() {
     let s = Server::shop();
     let request = ran(&s, ROWS);
     let reported = content(&request.by, &request).is(200).body;

@@ -83,7 +83,7 @@ fn forget(s: &Server, request: &Request, status: &str) {
 }
 
 #[test]
-fn a_request_whose_end_the_log_has_lost_is_not_signed() {
+fn request_whose_end_the_log_has_lost_is_not_signed() {
     let s = shop();
     let agent = s.agent("agent-1");
     let request = dispatched(&s);
@@ -100,7 +100,7 @@ fn a_request_whose_end_the_log_has_lost_is_not_signed() {
 }
 
 #[test]
-fn what_this_server_writes_over_a_forged_row_does_not_make_it_its_own() {
+fn rewriting_a_forged_row_does_not_make_it_genuine() {
     let s = shop();
     let agent = s.agent("agent-1");
     let approved = s.requester().submit("production", UPDATE);

@@ -72,7 +72,7 @@ fn is_refused_everywhere(s: &Server, request: &Request, edited: &str) {
 }
 
 #[test]
-fn every_route_says_that_a_request_cannot_be_read_and_goes_on_for_others() {
+fn every_route_reports_an_unreadable_request_and_serves_others() {
     let s = Server::with(&format!("{SHOP}{TWO}"));
     for edited in EDITS {
         let (before, request) = (dispatched(&s), dispatched(&s));
@@ -110,7 +110,7 @@ const WAITING: &[&str] = &[
 ];
 
 #[test]
-fn what_waits_and_cannot_be_read_hides_nothing_that_waits_for_somebody() {
+fn unreadable_request_hides_nothing_else_that_waits() {
     let s = Server::with(&format!("{SHOP}{TWO}"));
     let second = s.person("approver-two", &["readonly"]);
     for edited in WAITING {
@@ -216,7 +216,7 @@ fn a_notification_that_cannot_be_read_holds_up_no_other() {
 }
 
 #[test]
-fn an_agent_whose_row_cannot_be_read_keeps_no_server_from_its_start() {
+fn server_starts_with_an_unreadable_row_of_an_agent() {
     let s = Server::with(SHOP);
     s.agent("agent-1").poll();
     s.flush();
@@ -234,7 +234,7 @@ fn an_agent_whose_row_cannot_be_read_keeps_no_server_from_its_start() {
 const EVENTS: [&str; 3] = ["request.created", "request.approved", "request.dispatched"];
 
 #[test]
-fn a_request_is_not_proved_by_events_that_cannot_be_read() {
+fn request_is_not_proved_by_events_that_cannot_be_read() {
     for kind in EVENTS {
         let s = Server::with(&format!("{SHOP}{TWO}"));
         let request = dispatched(&s);

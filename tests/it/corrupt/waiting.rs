@@ -72,7 +72,7 @@ fn was_frozen(s: &Server, request: &Request, differs: &str) {
 }
 
 #[test]
-fn an_edited_request_is_not_approved_by_a_vote_that_counts_again() {
+fn edited_request_is_not_approved_by_vote_that_counts_again() {
     // A vote of another voter is not looked for.
     let edits = WAITING.iter().filter(|(_, differs)| *differs != "votes");
     for (edited, differs) in edits {
@@ -115,7 +115,7 @@ fn an_edited_request_is_not_rehearsed() {
 }
 
 #[test]
-fn a_vote_that_is_taken_out_is_missed_even_where_the_others_suffice() {
+fn removed_vote_is_missed_even_where_others_suffice() {
     let either = "\n[[workflows]]\ndatabase = \"shop\"\nenvironment = \"staging\"\n[[workflows.steps]]\nmode = \"any\"\n\
                   [[workflows.steps.approvers]]\ngroup = \"approvers\"\nmin = 2\n\
                   [[workflows.steps.approvers]]\nuser = \"lead\"\n";
@@ -155,7 +155,7 @@ const SHOWN: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_was_not_asked_for_is_shown_to_nobody_who_decides() {
+fn edited_request_is_shown_to_no_approver() {
     for (edited, differs) in SHOWN {
         let s = shop();
         let person = s.requester();

@@ -187,7 +187,7 @@ const CROWD: usize = 2_100;
 const MAILED: usize = 100;
 
 #[test]
-fn of_thousands_who_may_approve_a_hundred_get_mail_and_the_others_are_known_of() {
+fn hundred_approvers_of_thousands_get_mail() {
     let (slack, post) = (FakeSlack::start(), PostOffice::start());
     let people =
         |n: usize| format!("[[users]]\nid = \"p{n:04}\"\nemail = \"p{n:04}@example.com\"\n");

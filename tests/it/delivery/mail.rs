@@ -196,7 +196,7 @@ fn every_outcome_reaches_the_requester_also_where_nobody_acts() {
 }
 
 #[test]
-fn a_request_shows_who_was_notified_and_why_somebody_was_not() {
+fn request_shows_who_was_notified_and_why_somebody_was_not() {
     let post = PostOffice::start();
     let s = server(&post);
     post.refuse(Some("550 no such user here"));
@@ -263,7 +263,7 @@ fn a_request_shows_who_was_notified_and_why_somebody_was_not() {
 }
 
 #[test]
-fn mail_is_sent_by_tls_with_the_password_that_no_message_shows() {
+fn mail_goes_by_tls_and_shows_no_password() {
     let post = PostOffice::locked();
     let s = server(&post);
     let request = s.requester().submit("production", UPDATE);
@@ -323,7 +323,7 @@ fn nobody_who_is_suspended_gets_mail() {
 }
 
 #[test]
-fn who_is_suspended_learns_that_it_cancelled_their_requests_and_nothing_else() {
+fn suspended_people_learn_of_their_cancelled_requests_only() {
     let post = PostOffice::start();
     let s = server(&post);
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
@@ -360,7 +360,7 @@ fn who_is_suspended_learns_that_it_cancelled_their_requests_and_nothing_else() {
 }
 
 #[test]
-fn who_is_asked_is_reminded_and_others_are_notified_while_the_step_waits() {
+fn approvers_are_reminded_and_others_notified_while_it_waits() {
     let post = PostOffice::start();
     let sink = Sink::start();
     let policy = "[[notification_policies]]\nwebhooks = [\"ops\"]\nevents = [\"request_reminded\", \"request.escalated\"]\n\

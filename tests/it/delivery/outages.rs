@@ -80,7 +80,7 @@ fn an_hour_of(manner: Manner) {
 }
 
 #[test]
-fn what_is_planned_keeps_its_time_when_a_receiver_is_back() {
+fn what_is_planned_keeps_its_time_when_receiver_is_back() {
     let sink = Sink::start();
     let policy = "[[notification_policies]]\nwebhooks = [\"ops\"]\nevents = [\"request.created\", \"request.escalated\"]\n\
         escalate_after_secs = 7200\nescalate_to = [\"user:approver\"]\n";
@@ -116,7 +116,7 @@ fn locked(state_dir: &std::path::Path) -> rusqlite::Connection {
 }
 
 #[test]
-fn what_was_claimed_when_the_store_failed_is_delivered_once_it_is_back() {
+fn claimed_deliveries_of_a_failed_store_are_delivered_later() {
     let sink = Sink::start();
     sink.manner(Manner::Silent);
     let dir = crate::support::settled(&format!("{SHOP}{}", sink.webhook("ops", "")));
@@ -166,7 +166,7 @@ fn what_is_never_accepted_is_given_up_after_ten_attempts() {
 }
 
 #[test]
-fn a_receiver_that_asks_for_a_pause_gets_it_for_all_of_its_notifications() {
+fn requested_pause_counts_for_all_notifications_of_a_receiver() {
     let (sink, other) = (Sink::start(), Sink::start());
     let created = "events = [\"request.created\"]";
     let webhooks = [
@@ -195,7 +195,7 @@ fn a_receiver_that_asks_for_a_pause_gets_it_for_all_of_its_notifications() {
 }
 
 #[test]
-fn a_test_message_does_not_wait_for_the_end_of_a_pause() {
+fn test_message_does_not_wait_for_end_of_a_pause() {
     let sink = Sink::start();
     let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
     sink.manner(Manner::Status(429, "retry-after: 3600\r\n".to_owned()));
@@ -358,7 +358,7 @@ fn many_notifications_to_many_receivers_drain() {
 }
 
 #[test]
-fn a_configured_proxy_makes_the_calls_and_this_machine_is_called_directly() {
+fn configured_proxy_makes_calls_and_this_machine_is_called_directly() {
     let (sink, proxy) = (
         Sink::start(),
         std::net::TcpListener::bind("127.0.0.1:0").unwrap(),

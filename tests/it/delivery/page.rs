@@ -100,7 +100,7 @@ impl Newcomer {
 }
 
 #[test]
-fn a_first_message_reaches_each_kind_of_chat_as_the_page_says() {
+fn first_message_reaches_each_kind_of_chat_as_page_says() {
     const HEADING: &str = "## From nothing to a first message";
     let [block] = &blocks(HEADING, "toml")[..] else {
         panic!("one configuration")
@@ -211,7 +211,7 @@ fn a_test_mail_arrives_as_the_page_says() {
 }
 
 #[test]
-fn a_delivery_that_failed_for_good_is_sent_again_as_the_page_says() {
+fn dead_delivery_is_sent_again_as_the_page_says() {
     let sink = Sink::start();
     sink.manner(Manner::Status(404, String::new()));
     let newcomer = Newcomer::start(&sink.webhook("ops", ""), &[]);

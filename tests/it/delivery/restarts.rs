@@ -31,7 +31,7 @@ fn a_stop_does_not_wait_for_receivers_and_loses_nothing() {
 }
 
 #[test]
-fn a_kill_during_delivery_loses_nothing_and_repeats_under_one_id() {
+fn kill_during_delivery_loses_nothing_and_repeats_under_one_id() {
     let sinks: Vec<Sink> = (0..3).map(|_| Sink::start()).collect();
     let hooks: String = sinks
         .iter()
@@ -78,7 +78,7 @@ fn a_kill_during_delivery_loses_nothing_and_repeats_under_one_id() {
 }
 
 #[test]
-fn a_kill_between_a_call_and_its_record_repeats_it_under_one_id() {
+fn kill_between_call_and_record_repeats_under_one_id() {
     let (sink, slack) = (Sink::start(), FakeSlack::start());
     sink.manner(Manner::Silent);
     slack.hold("chat.postMessage");

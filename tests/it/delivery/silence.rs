@@ -63,7 +63,7 @@ fn somebody_known_waits_for_nobody_who_says_nothing() {
 }
 
 #[test]
-fn one_that_takes_its_time_gets_all_in_order_and_delays_nobody() {
+fn slow_receiver_gets_all_in_order_and_delays_nobody() {
     let (slow, well) = (Sink::start(), Sink::start());
     let hooks = [slow.webhook("slow", CREATED), well.webhook("well", CREATED)];
     let s = server(&hooks.concat());

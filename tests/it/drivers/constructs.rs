@@ -128,7 +128,7 @@ fn reads_in(place: Place, read_in: &str) {
 }
 
 #[test]
-fn constructs_run_on_sqlite_as_they_were_read_or_not_at_all() {
+fn sqlite_runs_constructs_as_read_or_not_at_all() {
     for dialect in READ_IN {
         reads_in(sqlite(), dialect);
     }
@@ -136,7 +136,7 @@ fn constructs_run_on_sqlite_as_they_were_read_or_not_at_all() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn postgres_runs_constructs_as_they_were_read_or_not_at_all() {
+fn postgres_runs_constructs_as_read_or_not_at_all() {
     for dialect in READ_IN {
         reads_in(postgres(), dialect);
     }
@@ -144,7 +144,7 @@ fn postgres_runs_constructs_as_they_were_read_or_not_at_all() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn mysql_runs_constructs_as_they_were_read_or_not_at_all() {
+fn mysql_runs_constructs_as_read_or_not_at_all() {
     for dialect in READ_IN {
         reads_in(mysql(), dialect);
     }

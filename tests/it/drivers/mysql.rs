@@ -114,7 +114,7 @@ fn mysql_results_stop_at_their_limits() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_row_of_any_length_is_cut_and_not_an_error() {
+fn row_of_any_length_is_cut_and_not_an_error() {
     let place = mysql();
     for (short, long) in [
         ("'short'", "REPEAT('x', 12000000)"),
@@ -261,7 +261,7 @@ fn a_description_of_mysql_has_estimates_triggers_and_engines() {
 /// The server would leave its columns out, with a warning alone.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_table_of_mysql_that_is_locked_is_not_described_without_its_columns() {
+fn locked_mysql_table_is_not_described_without_its_columns() {
     let place = Arc::new(mysql());
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let plan = ["CREATE TABLE slow AS SELECT SLEEP(60) AS a"];
@@ -283,7 +283,7 @@ fn a_table_of_mysql_that_is_locked_is_not_described_without_its_columns() {
 /// Nothing interrupts a search inside one value.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_statement_that_ignores_its_kill_does_not_hold_the_agent() {
+fn statement_that_ignores_its_kill_does_not_hold_the_agent() {
     let place = mysql();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 60000), 'b'), REPEAT('a', 500000)) AS deaf";

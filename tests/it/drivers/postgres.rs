@@ -140,7 +140,7 @@ fn what_a_commit_came_to_is_asked_of_the_database() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn what_runs_in_no_transaction_runs_alone_and_says_what_it_left() {
+fn statement_without_transaction_runs_alone_and_reports_its_remains() {
     let place = postgres();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     place.done(&["INSERT INTO t VALUES (1), (1)"]);
@@ -176,7 +176,7 @@ fn a_lock_is_waited_for_no_longer_than_allowed() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_server_that_is_not_there_is_a_sentence_without_secrets() {
+fn server_that_is_not_there_is_a_sentence_without_secrets() {
     let place = postgres();
     let DriverConfig::Postgres(endpoint) = place.driver.clone() else {
         panic!("no server");

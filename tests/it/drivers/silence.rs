@@ -18,7 +18,7 @@ const TIMEOUT_SECS: u64 = 50;
 const LEASE_SECS: u64 = TIMEOUT_SECS + 30;
 
 #[test]
-fn an_execution_on_a_silent_network_is_lost_with_its_lease() {
+fn execution_on_a_silent_network_is_lost_with_its_lease() {
     let mut served = Served::start(sqlite(), TIMEOUT_SECS);
     served.kill_agent();
     let proxy = Proxy::start(served.server.requester().at);

@@ -116,12 +116,12 @@ fn ended_soon(run: impl FnOnce() -> RunOutcome, says: &[&str]) {
 }
 
 #[test]
-fn a_statement_that_ignores_interrupts_is_killed_when_its_time_is_up() {
+fn statement_that_ignores_interrupts_is_killed_after_its_time() {
     claims::time_ends_what_does_not_end(&sqlite(), DEAF);
 }
 
 #[test]
-fn a_statement_that_ignores_interrupts_is_killed_when_it_is_cancelled() {
+fn statement_that_ignores_interrupts_is_killed_when_it_is_cancelled() {
     let place = Arc::new(sqlite());
     let (cancel, started, thread) = running(&place, job(Operation::ExecuteSelect, &[DEAF]));
     started.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -179,7 +179,7 @@ fn a_write_is_held_to_the_limits_of_sqlite() {
 }
 
 #[test]
-fn a_write_that_sorts_large_values_stays_within_its_temporary_disk() {
+fn write_that_sorts_large_values_stays_within_its_temporary_disk() {
     let place = sqlite();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let sql = format!("INSERT INTO t {SORTED}");
@@ -188,7 +188,7 @@ fn a_write_that_sorts_large_values_stays_within_its_temporary_disk() {
 }
 
 #[test]
-fn a_write_that_ignores_interrupts_is_killed_when_its_time_is_up() {
+fn write_that_ignores_interrupts_is_killed_after_its_time() {
     let place = sqlite();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let mut job = job(Operation::ExecuteDml, &[&format!("INSERT INTO t {DEAF}")]);
@@ -273,7 +273,7 @@ fn a_result_stops_at_the_bytes_of_the_agent() {
 
 /// The file as others find it once the system has ended the process that wrote.
 #[test]
-fn an_agent_killed_in_a_migration_leaves_no_lock_in_sqlite() {
+fn agent_killed_in_a_migration_leaves_no_lock_in_sqlite() {
     let sql = format!("UPDATE t SET id = 3; INSERT INTO t {ENDLESS}");
     let works = |served: &Served| {
         let children = served.agent().children();

@@ -213,7 +213,7 @@ fn postgres_values_come_as_they_are() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn postgres_bytes_that_are_not_text_are_marked_and_cost_no_result() {
+fn postgres_bytes_that_are_not_text_are_marked() {
     let place =
         postgres_made("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
     place.done(&["CREATE TABLE t (v TEXT)"]);
@@ -256,7 +256,7 @@ fn mysql_values_come_as_they_are() {
 /// Half of a character of UTF-16, which UTF-8 does not have.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn mysql_bytes_that_are_not_text_are_marked_and_cost_no_result() {
+fn mysql_bytes_that_are_not_text_are_marked() {
     let place = mysql();
     place.done(&["CREATE TABLE t (v VARCHAR(5) CHARACTER SET ucs2)"]);
     place.done(&["INSERT INTO t VALUES (CONVERT(x'D83D' USING ucs2))"]);

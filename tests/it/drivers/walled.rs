@@ -60,7 +60,7 @@ fn at_work(served: &Served) -> Option<i32> {
 }
 
 #[test]
-fn nothing_of_a_task_is_on_the_command_line_of_a_child() {
+fn nothing_of_task_is_on_command_line_of_a_child() {
     let mut served = Served::start(sqlite(), 60);
     served.kill_agent();
     let at = served.server.requester().at;

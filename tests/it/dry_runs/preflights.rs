@@ -183,7 +183,7 @@ fn one_person_waits_for_two_preflights_at_most() {
 }
 
 #[test]
-fn plans_of_a_preflight_come_from_the_agent_that_claimed_it() {
+fn plans_of_preflight_come_from_the_agent_that_claimed_it() {
     let s = Server::shop();
     let elsewhere = s
         .agent("agent-2")

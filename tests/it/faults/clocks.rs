@@ -16,7 +16,7 @@ fn runs(request: &Request) -> usize {
 }
 
 #[test]
-fn a_clock_set_forward_by_days_ends_what_is_over_and_runs_nothing_twice() {
+fn clock_set_forward_by_days_runs_nothing_twice() {
     let s = Server::shop();
     let (requester, approver, agent) = (s.requester(), s.approver(), s.agent("agent-1"));
     let ends = s.clock.now().plus_secs(2 * DAY).rfc3339();

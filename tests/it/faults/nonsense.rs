@@ -182,7 +182,7 @@ fn sent(at: std::net::SocketAddr, bytes: &[u8]) -> Option<u16> {
 }
 
 #[test]
-fn ten_thousand_malformed_calls_of_known_callers_leave_the_server_as_it_was() {
+fn ten_thousand_malformed_calls_of_known_callers_change_nothing() {
     let dir = settled(SHOP);
     let (program, at) = Program::serve(dir.path());
     let admin = admin_of(at, dir.path());

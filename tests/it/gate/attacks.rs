@@ -151,7 +151,7 @@ fn announced_bodies_that_never_come_hold_no_worker() {
 }
 
 #[test]
-fn calls_pipelined_after_a_poll_wait_for_it_and_hold_no_worker() {
+fn calls_pipelined_after_a_poll_wait_without_a_worker() {
     let rig = Rig::start(2, limits());
     let mut peer = rig.client();
     peer.ask("/wait");
@@ -173,7 +173,7 @@ fn calls_pipelined_after_a_poll_wait_for_it_and_hold_no_worker() {
 }
 
 #[test]
-fn a_flood_of_calls_whose_answers_nobody_reads_stops_in_the_network() {
+fn flood_of_calls_whose_answers_nobody_reads_stops_in_network() {
     let rig = Rig::start(2, limits());
     let mut peer = rig.client();
     peer.stream

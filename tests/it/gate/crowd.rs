@@ -57,7 +57,7 @@ fn nobody_without_credentials_has_a_body_read() {
 }
 
 #[test]
-fn a_small_body_that_came_with_its_head_keeps_the_connection() {
+fn small_body_that_came_with_its_head_keeps_the_connection() {
     let rig = Rig::start(2, limits());
     let mut peer = rig.client();
     for _ in 0..3 {
@@ -164,7 +164,7 @@ fn an_early_answer_to_a_result_waits_for_its_body() {
 }
 
 #[test]
-fn a_token_has_its_calls_under_way_however_it_is_written() {
+fn token_has_its_calls_under_way_however_it_is_written() {
     let few = GateLimits {
         calls_per_token_max: 2,
         ..limits()
@@ -252,7 +252,7 @@ fn silent_connections_from_everywhere_deny_nothing() {
 }
 
 #[test]
-fn half_heads_from_everywhere_leave_places_for_what_is_always_served() {
+fn unfinished_heads_leave_places_for_always_served_routes() {
     let small = GateLimits {
         connections_max: 16,
         anteroom_max: 4,

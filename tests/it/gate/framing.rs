@@ -103,7 +103,7 @@ fn bodies_arrive_whole_however_they_are_framed_and_cut() {
 }
 
 #[test]
-fn a_body_is_asked_for_only_if_it_will_be_read() {
+fn body_is_asked_for_only_if_it_will_be_read() {
     let rig = Rig::start(2, limits());
     let mut peer = rig.client();
     peer.say(

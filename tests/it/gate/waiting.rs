@@ -31,7 +31,7 @@ fn a_poll_is_woken_by_its_event_only() {
 }
 
 #[test]
-fn a_poll_ends_at_its_first_deadline_by_the_turned_clock() {
+fn poll_ends_at_its_first_deadline_by_the_turned_clock() {
     let rig = Rig::start(1, limits());
     let mut peer = rig.client();
     peer.ask("/wait?120000");
@@ -51,7 +51,7 @@ fn a_poll_ends_at_its_first_deadline_by_the_turned_clock() {
 }
 
 #[test]
-fn draining_answers_polls_and_closes_after_each_answer_but_still_serves() {
+fn draining_still_serves_and_closes_after_each_answer() {
     let rig = Rig::start(1, limits());
     let mut poll = rig.client();
     poll.ask("/wait");
@@ -71,7 +71,7 @@ fn draining_answers_polls_and_closes_after_each_answer_but_still_serves() {
 }
 
 #[test]
-fn stopping_closes_idle_connections_answers_busy_ones_and_refuses_new_ones() {
+fn stopping_closes_idle_answers_busy_and_refuses_new_connections() {
     let rig = Rig::start(2, limits());
     let mut idle: Vec<Peer> = (0..20).map(|_| rig.client()).collect();
     assert_eq!(idle[0].get("/ping").body, "pong");
@@ -104,7 +104,7 @@ fn stopping_closes_idle_connections_answers_busy_ones_and_refuses_new_ones() {
 }
 
 #[test]
-fn stopping_an_idle_server_takes_no_time_and_a_stuck_one_no_more_than_allowed() {
+fn stuck_server_stops_within_the_allowed_time() {
     let rig = Rig::start(2, GateLimits::default());
     assert_eq!(rig.get("/ping").status, 200);
     let mut quiet = rig.client();
@@ -162,7 +162,7 @@ fn a_call_whose_client_leaves_gives_its_worker_back() {
 }
 
 #[test]
-fn a_job_wakes_one_poll_and_passes_over_those_that_have_left() {
+fn job_wakes_one_poll_that_is_still_there() {
     // A long tick: the hub finds out that a client has left only when it wakes it.
     let slow = GateLimits {
         tick: PATIENCE,
@@ -194,7 +194,7 @@ fn a_job_wakes_one_poll_and_passes_over_those_that_have_left() {
 }
 
 #[test]
-fn polls_over_a_cap_are_answered_as_if_they_did_not_wait() {
+fn polls_over_the_cap_are_answered_at_once() {
     let rig = Rig::start(
         2,
         GateLimits {
@@ -249,7 +249,7 @@ fn five_hundred_polls_are_woken_at_once() {
 }
 
 #[test]
-fn events_raised_by_one_client_reach_the_poll_of_another_a_thousand_times() {
+fn thousand_events_of_one_client_reach_anothers_poll() {
     let rig = Rig::start(2, GateLimits::default());
     let mut peer = rig.client();
     for _ in 0..1000 {

@@ -5,7 +5,7 @@ use crate::support::{SHOP, Server};
 use serde_json::Value;
 
 #[test]
-fn a_checkpoint_goes_to_webhooks_that_name_it_and_to_no_other() {
+fn checkpoint_goes_only_to_webhooks_that_name_it() {
     let hook = |id: &str, events: &str| {
         format!(
             "[[webhooks]]\nid = \"{id}\"\nurl = \"http://127.0.0.1:9/{id}\"\nevents = {events}\n"

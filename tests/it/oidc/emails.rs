@@ -152,7 +152,7 @@ fn asked(s: &Server, post: &PostOffice, environment: &str) -> Vec<String> {
 }
 
 #[test]
-fn approvers_by_claims_alone_are_asked_after_a_restart_for_thirty_days() {
+fn approvers_by_claims_are_asked_for_thirty_days_after_restart() {
     let (post, key) = (PostOffice::start(), Key::new("one"));
     let idp = Idp::start(&key_set(&[&key]));
     let s = asked_by_claims(&idp, &post, &key);

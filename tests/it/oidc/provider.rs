@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn after_a_rotation_the_new_key_is_found_and_strangers_cannot_make_us_ask() {
+fn rotated_key_is_found_and_strangers_cause_no_fetches() {
     let (idp, s, one) = provided();
     s.signed(&one, &claims(&s, "a")).get("/api/me").is(200);
     assert_eq!(idp.asked(), 1);
@@ -43,7 +43,7 @@ fn after_a_rotation_the_new_key_is_found_and_strangers_cannot_make_us_ask() {
 }
 
 #[test]
-fn a_provider_that_is_away_from_the_start_is_503_and_tokens_of_ours_count() {
+fn absent_provider_is_503_and_our_own_tokens_count() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     for mood in [

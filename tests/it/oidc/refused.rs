@@ -6,7 +6,7 @@ use dbward::clock::Clock;
 use serde_json::{Value, json};
 
 #[test]
-fn the_log_names_what_was_expected_and_nothing_of_the_token() {
+fn log_names_what_was_expected_and_nothing_of_the_token() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let dir = settled(&toml("", ISSUER, Some(&format!("{}/keys", idp.url()))));

@@ -5,7 +5,7 @@ use crate::support::{Idp, Key, SHOP, Server, key_set};
 use serde_json::{Value, json};
 
 #[test]
-fn nobody_logs_in_as_an_agent_or_as_the_server_itself() {
+fn nobody_logs_in_as_agent_or_as_the_server_itself() {
     let (_idp, s, key) = provided();
     s.agent("agent-one");
     for subject in ["agent-one", "agent", "system", "anonymous", "*"] {
@@ -103,7 +103,7 @@ fn suspended_people_do_not_log_in_by_the_provider() {
 }
 
 #[test]
-fn a_token_of_ours_and_one_of_the_provider_are_one_voter() {
+fn token_of_ours_and_one_of_provider_are_one_voter() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
@@ -121,7 +121,7 @@ fn a_token_of_ours_and_one_of_the_provider_are_one_voter() {
 }
 
 #[test]
-fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_last() {
+fn last_administrator_cannot_be_retired_but_the_first_token_can() {
     let (_idp, s, key) = provided();
     let listed = s.admin().get("/api/tokens").is(200).list("tokens");
     let first = listed.iter().find(|t| t["subject_id"] == "admin").unwrap();
@@ -148,7 +148,7 @@ fn an_administrator_who_is_there_may_retire_the_first_token_and_nobody_else_the_
 }
 
 #[test]
-fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
+fn whom_binding_makes_administrator_may_come_by_provider_and_counts() {
     let key = Key::new("one");
     let idp = Idp::start(&key_set(&[&key]));
     let keys = format!("{}/keys", idp.url());
@@ -171,7 +171,7 @@ fn whom_a_binding_makes_an_administrator_may_come_by_the_provider_and_counts() {
 }
 
 #[test]
-fn the_list_of_people_says_what_they_can_do_and_what_gives_it() {
+fn list_of_people_shows_rights_and_their_source() {
     let (_idp, s, key) = provided();
     let more = json!({
         "groups": ["backend", "approvers"], "level": "high", "name": "Ann Other", "email": "ann@example.com",
@@ -236,7 +236,7 @@ fn the_list_of_people_says_what_they_can_do_and_what_gives_it() {
 }
 
 #[test]
-fn the_list_of_people_says_that_no_claims_were_seen_since_a_restart() {
+fn list_of_people_shows_that_claims_are_unknown_after_restart() {
     let (_idp, s, key) = provided();
     let claims = with(
         claims(&s, "ann"),

@@ -182,7 +182,7 @@ fn mail_waits_until_it_is_known_who_is_on_call() {
 }
 
 #[test]
-fn mails_of_one_attempt_share_a_connection_also_after_a_refusal() {
+fn mails_of_one_attempt_share_connection_also_after_a_refusal() {
     let post = PostOffice::start();
     let s = server(&post, "");
     post.refuse_one("ann@example.com", Some("550 no such user here"));

@@ -201,7 +201,7 @@ fn reads_to_us_are_reads_to_mysql() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_write_that_were_called_a_read_would_be_seen_in_mysql() {
+fn write_that_were_called_read_would_be_seen_in_mysql() {
     let place = places::mysql();
     let DriverConfig::MySql(endpoint) = place.driver.clone() else {
         panic!("no server");

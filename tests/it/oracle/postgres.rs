@@ -278,7 +278,7 @@ fn reads_to_us_are_reads_to_postgres() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_write_that_were_called_a_read_would_be_seen_in_postgres() {
+fn write_that_were_called_read_would_be_seen_in_postgres() {
     let place = places::postgres();
     let DriverConfig::Postgres(endpoint) = place.driver.clone() else {
         panic!("no server");

@@ -191,7 +191,7 @@ fn reads_to_us_are_reads_to_sqlite() {
 }
 
 #[test]
-fn a_write_that_were_called_a_read_would_be_seen_in_sqlite() {
+fn write_that_were_called_read_would_be_seen_in_sqlite() {
     on_large_stack(|| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sql/grammar/sqlite.txt");
         let grammar = Grammar::parse(&std::fs::read_to_string(file).unwrap());

@@ -27,7 +27,7 @@ fn verified(dir: &Path, more: &[&Path]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_log_signed_by_a_key_elsewhere_is_proved_by_that_key_alone() {
+fn log_signed_elsewhere_is_proved_by_that_key_alone() {
     let (dir, keys) = kept_elsewhere();
     let key = keys.path().join("audit.key");
     let (server, at) = Program::serve(dir.path());

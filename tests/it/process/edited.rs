@@ -143,7 +143,7 @@ const SCHEMA: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn a_schema_that_is_changed_under_a_running_server_does_nothing() {
+fn schema_that_is_changed_under_a_running_server_does_nothing() {
     for (sql, words) in SCHEMA {
         let dir = settled(SHOP);
         let (server, at) = Program::serve(dir.path());
@@ -177,7 +177,7 @@ fn a_schema_that_is_changed_under_a_running_server_does_nothing() {
 }
 
 #[test]
-fn another_process_that_writes_nothing_believed_does_not_end_the_server() {
+fn another_process_that_writes_nothing_believed_does_not_end_server() {
     let dir = settled(SHOP);
     let (server, at) = Program::serve(dir.path());
     let admin = admin_of(at, dir.path());

@@ -31,7 +31,7 @@ fn a_missing_admin_token_is_reported_at_each_start() {
 }
 
 #[test]
-fn a_quarantine_that_takes_every_token_is_administered_by_new_ones() {
+fn quarantine_that_takes_every_token_is_administered_by_new_ones() {
     let dir = settled(SHOP);
     Program::serve(dir.path()).0.stop();
     let db = rusqlite::Connection::open(dir.path().join("state/dbward.db")).unwrap();

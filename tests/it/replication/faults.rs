@@ -221,7 +221,7 @@ fn server_that_wakes_up_replaced_writes_nothing_and_ends() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn restart_after_a_kill_goes_on_at_once_in_a_new_epoch() {
+fn restart_after_kill_goes_on_at_once_in_new_epoch() {
     let installation = Installation::new("async", 10);
     let dir = installation.machine();
     let (server, addr) = Program::serve(dir.path());
@@ -283,7 +283,7 @@ fn take_over_that_failed_leaves_no_state_that_counts() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn standby_whose_own_state_is_the_newest_goes_on_with_it() {
+fn standby_whose_own_state_is_newest_goes_on_with_it() {
     let installation = Installation::new("async", 3);
     let dir = installation.machine();
     let (server, addr) = Program::serve(dir.path());
@@ -303,7 +303,7 @@ fn standby_whose_own_state_is_the_newest_goes_on_with_it() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn both_machines_have_checkpoint_files_and_take_over_from_each_other() {
+fn machines_with_checkpoint_files_take_over_from_each_other() {
     let mut installation = Installation::new("confirmed", 3);
     installation.toml += "[audit]\ncheckpoint_file = \"checkpoints.jsonl\"\n";
     let first = installation.machine();

@@ -42,7 +42,7 @@ fn freeze_litestream(server: &Program) {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn asynchronous_mode_says_so_loses_the_last_changes_and_counts_them() {
+fn asynchronous_mode_says_so_loses_last_changes_and_counts_them() {
     let installation = Installation::new("async", 3);
     let first = installation.machine();
     let (server, first_at) = Program::serve(first.path());
@@ -96,7 +96,7 @@ fn asynchronous_mode_says_so_loses_the_last_changes_and_counts_them() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn state_that_lacks_what_the_copy_had_is_refused_and_fetched() {
+fn state_that_lacks_what_copy_had_is_refused_and_fetched() {
     lacking("confirmed", "nothing is answered before the copy");
 }
 
@@ -153,7 +153,7 @@ fn lacking(mode: &str, logged: &str) {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn litestream_that_stands_still_makes_writes_unknown_until_it_goes_on() {
+fn stalled_litestream_makes_writes_unknown_until_it_goes_on() {
     let installation = Installation::new("confirmed", 3);
     let (_dir, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);

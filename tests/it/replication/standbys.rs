@@ -25,7 +25,7 @@ fn has_database(admin: &Person, name: &str) -> bool {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn standby_serves_the_configuration_as_it_is_at_the_take_over() {
+fn standby_serves_configuration_as_it_is_at_the_take_over() {
     let installation = Installation::new("confirmed", 3);
     let (first, server, _, admin) = installation.served();
     let second = installation.second(first.path());
@@ -59,7 +59,7 @@ fn standby_serves_the_configuration_as_it_is_at_the_take_over() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn copy_of_a_state_directory_does_not_take_the_lease_of_its_server() {
+fn copied_state_directory_does_not_take_its_servers_lease() {
     let installation = Installation::new("confirmed", 3);
     let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
@@ -89,7 +89,7 @@ fn copy_of_a_state_directory_does_not_take_the_lease_of_its_server() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn server_that_can_copy_nothing_leaves_the_lease_to_the_standby() {
+fn server_that_can_copy_nothing_leaves_lease_to_the_standby() {
     let installation = Installation::new("confirmed", 10);
     let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);
@@ -122,7 +122,7 @@ fn server_that_can_copy_nothing_leaves_the_lease_to_the_standby() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn standby_that_cannot_listen_says_so_and_leaves_the_lease_to_another() {
+fn standby_that_cannot_listen_leaves_the_lease_to_another() {
     let installation = Installation::new("confirmed", 3);
     let (first, server, requester, admin) = installation.served();
     requester.create("production", UPDATE).is(201);

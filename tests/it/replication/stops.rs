@@ -75,7 +75,7 @@ fn second_signal_ends_a_stop_that_waits_for_the_bucket() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
-fn start_and_standby_that_wait_for_the_bucket_can_be_stopped() {
+fn start_and_standby_that_wait_for_bucket_can_be_stopped() {
     let installation = patient_installation(5);
     let first = installation.machine();
     installation.proxy.shut();

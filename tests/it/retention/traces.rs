@@ -87,7 +87,7 @@ const PLACES: [&str; 8] = [
 ];
 
 #[test]
-fn purged_text_is_in_no_file_of_the_state_and_in_no_later_backup() {
+fn purged_text_is_in_no_state_file_or_later_backup() {
     let s = server();
     let id = hex(&random::<6>());
     let word = |place: &str| format!("lingers-{place}-{id}");
@@ -120,7 +120,7 @@ fn purged_text_is_in_no_file_of_the_state_and_in_no_later_backup() {
 }
 
 #[test]
-fn one_turn_of_retention_leaves_nothing_in_the_write_ahead_log() {
+fn one_turn_of_retention_leaves_nothing_in_write_ahead_log() {
     let s = Server::with(&format!("{SHOP}{SHORT}"));
     let id = hex(&random::<6>());
     let word = |place: &str| format!("lingers-{place}-{id}");

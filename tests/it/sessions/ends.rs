@@ -41,7 +41,7 @@ fn a_session_ends_an_hour_after_its_last_use() {
 }
 
 #[test]
-fn a_session_ends_eight_hours_after_its_start_whatever_is_done() {
+fn session_ends_eight_hours_after_its_start_whatever_is_done() {
     let h = house();
     let ann = h.sign_in("ann");
     for _ in 0..15 {

@@ -80,7 +80,7 @@ fn a_sign_in_comes_back_once_and_within_ten_minutes() {
 }
 
 #[test]
-fn an_id_token_of_another_sign_in_client_or_key_is_refused() {
+fn foreign_id_token_is_refused() {
     let h = house();
     let now = h.s.clock.now().0 / 1000;
     for (claims, why) in [
@@ -127,7 +127,7 @@ fn an_id_token_of_another_sign_in_client_or_key_is_refused() {
 }
 
 #[test]
-fn a_change_needs_the_token_of_the_session_and_comes_from_our_pages() {
+fn change_needs_token_of_session_and_comes_from_our_pages() {
     let h = house();
     let (ann, bob) = (h.sign_in("ann"), h.sign_in("bob"));
     let tried = |headers: &[(&str, &str)]| {
@@ -168,7 +168,7 @@ fn a_change_needs_the_token_of_the_session_and_comes_from_our_pages() {
 }
 
 #[test]
-fn every_route_that_changes_something_needs_the_token_of_the_session() {
+fn every_route_that_changes_something_needs_token_of_the_session() {
     let h = house();
     let ann = h.sign_in("ann");
     let changing = ROUTES.iter().filter(|route| route.method != "GET");

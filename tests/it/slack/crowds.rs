@@ -27,7 +27,7 @@ fn waiting(s: &Server) -> (Request, String) {
 }
 
 #[test]
-fn while_slack_is_slow_answers_are_in_time_and_what_is_too_much_is_refused() {
+fn slow_slack_delays_no_answer_and_excess_is_refused() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -60,7 +60,7 @@ fn while_slack_is_slow_answers_are_in_time_and_what_is_too_much_is_refused() {
 }
 
 #[test]
-fn of_two_who_decide_at_once_one_does_and_the_other_reads_why_not() {
+fn of_two_decisions_at_once_one_counts() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);

@@ -102,7 +102,7 @@ fn a_wait_that_slack_asks_for_is_kept() {
 }
 
 #[test]
-fn a_message_that_was_posted_and_not_recorded_is_posted_again_and_still_decides() {
+fn unrecorded_message_is_posted_again_and_still_decides() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -215,7 +215,7 @@ fn reminders_mention_those_who_are_still_asked() {
 }
 
 #[test]
-fn a_message_that_this_app_may_not_write_any_more_is_posted_anew() {
+fn unwritable_message_is_posted_anew() {
     for error in ["cant_update_message", "edit_window_closed"] {
         let slack = FakeSlack::start();
         let s = server(&slack);

@@ -124,7 +124,7 @@ fn explain(agent: &Agent, plan: &Value) {
 }
 
 #[test]
-fn a_review_shows_risk_tables_and_plans_to_those_who_may_see_them() {
+fn review_shows_risk_tables_and_plans_to_permitted_people() {
     let slack = FakeSlack::start();
     let sees = "[[auth.role_bindings]]\nrole = \"readonly\"\nsubjects = [\"approver\"]\n";
     let s = server_with(&slack, sees);
@@ -177,7 +177,7 @@ fn a_review_shows_risk_tables_and_plans_to_those_who_may_see_them() {
 }
 
 #[test]
-fn a_review_hides_how_large_tables_are_from_those_who_may_not_see_them() {
+fn review_hides_table_sizes_from_those_without_the_right() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -303,7 +303,7 @@ fn what_is_over_is_reported_and_a_refused_execution_too() {
 }
 
 #[test]
-fn a_vote_in_a_dialog_without_a_choice_or_of_another_kind_is_not_one() {
+fn dialog_without_a_valid_choice_is_not_a_vote() {
     let (_slack, s, request, open) = reviewing();
     s.submit_dialog(APPROVER, &open, json!({}))
         .is(200)

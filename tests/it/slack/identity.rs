@@ -22,7 +22,7 @@ fn noted(s: &Server, slack: &FakeSlack, user: &str, request: &Request) -> String
 }
 
 #[test]
-fn somebody_unlinked_reads_how_to_link_and_the_account_learns_of_it() {
+fn unlinked_person_reads_how_to_link_their_account() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     s.approver().get("/api/me").is(200);
@@ -141,7 +141,7 @@ fn where_the_workspace_cannot_be_learned_nobody_acts() {
 }
 
 #[test]
-fn a_slack_that_hangs_is_asked_once_for_the_workspace_and_nobody_waits_for_its_answer() {
+fn hanging_slack_is_asked_once_and_nobody_waits() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -176,7 +176,7 @@ fn a_slack_that_hangs_is_asked_once_for_the_workspace_and_nobody_waits_for_its_a
 }
 
 #[test]
-fn who_linked_an_account_counts_as_an_issuer_of_its_votes() {
+fn who_linked_account_counts_as_an_issuer_of_its_votes() {
     let slack = FakeSlack::start();
     let toml = SHOP.replacen(
         "[[workflows]]\nenvironment = \"production\"\n",

@@ -132,7 +132,7 @@ fn slack_of_the_tests_refuses_dialogs_beyond_the_limits() {
 }
 
 #[test]
-fn a_click_whose_trigger_is_too_old_is_answered_with_words() {
+fn click_whose_trigger_is_too_old_is_answered_with_words() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);

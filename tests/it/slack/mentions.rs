@@ -38,7 +38,7 @@ fn lookups(slack: &FakeSlack) -> usize {
 }
 
 #[test]
-fn who_has_an_address_and_no_linked_account_is_found_by_it_once() {
+fn person_without_linked_account_is_found_by_address_once() {
     let slack = FakeSlack::start();
     slack.knows("Two+db@example.com", json!({"id": FOUND}));
     let s = addressed(&slack);
@@ -64,7 +64,7 @@ fn who_has_an_address_and_no_linked_account_is_found_by_it_once() {
 }
 
 #[test]
-fn who_is_not_found_is_named_and_not_asked_for_again_for_an_hour() {
+fn unknown_person_is_named_and_looked_up_hourly() {
     let slack = FakeSlack::start();
     let s = addressed(&slack);
     let named = format!("<@{APPROVER}>, approver-two");
@@ -132,7 +132,7 @@ fn an_account_that_was_only_found_lets_nobody_vote() {
 }
 
 #[test]
-fn the_requester_is_mentioned_by_their_address_and_nobody_who_is_suspended() {
+fn requester_is_mentioned_by_address_and_suspended_people_are_not() {
     let slack = FakeSlack::start();
     slack.knows("r@example.com", json!({"id": "U0FOUNDR"}));
     slack.knows("Two+db@example.com", json!({"id": FOUND}));

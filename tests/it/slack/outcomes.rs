@@ -33,7 +33,7 @@ fn dispatched(s: &Server) -> (Request, String) {
 }
 
 #[test]
-fn what_comes_of_an_execution_takes_the_button_away_and_mentions_the_requester() {
+fn what_comes_of_execution_takes_button_away_and_mentions_requester() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -75,7 +75,7 @@ fn what_comes_of_an_execution_takes_the_button_away_and_mentions_the_requester()
 }
 
 #[test]
-fn dispatch_that_no_agent_takes_is_reported_and_can_be_made_again() {
+fn unclaimed_dispatch_is_reported_and_can_be_repeated() {
     let slack = FakeSlack::start();
     let s = server(&slack);
     link_all(&s);
@@ -112,7 +112,7 @@ fn suspension_of_the_requester_takes_the_button_away() {
 }
 
 #[test]
-fn who_was_asked_learns_that_a_request_does_not_wait_for_them_any_more() {
+fn approvers_learn_that_a_request_no_longer_waits() {
     let slack = FakeSlack::start();
     let hurry = "[[auth.roles]]\nname = \"hurry\"\npermissions = [\"request.break_glass\"]\n";
     let s = server_with(&slack, hurry);

@@ -109,7 +109,7 @@ fn forged_old_future_and_repeated_calls_do_nothing() {
 }
 
 #[test]
-fn a_call_that_is_sent_again_under_a_new_signature_changes_nothing() {
+fn call_that_is_sent_again_under_new_signature_changes_nothing() {
     let (_slack, s, _, open) = reviewing();
     let vote = payload_form(&submitted(APPROVER, &open, "V1", decision("approve", None)));
     s.signed_call(INTERACTIONS, &vote).is(200);

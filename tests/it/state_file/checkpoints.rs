@@ -77,7 +77,7 @@ fn a_state_older_than_its_checkpoint_file_is_a_rollback() {
 }
 
 #[test]
-fn a_checkpoint_file_that_is_gone_unreadable_or_forged_stops_the_start() {
+fn checkpoint_file_that_is_gone_unreadable_or_forged_stops_start() {
     let folder = stopped();
     let file = folder.path().join("checkpoints.jsonl");
     let store = start_with(folder.path(), None).unwrap();
@@ -137,7 +137,7 @@ fn last_in_file(folder: &Path) -> i64 {
 }
 
 #[test]
-fn checkpoints_that_the_second_copy_lacks_are_not_in_the_file() {
+fn checkpoints_that_second_copy_lacks_are_not_in_the_file() {
     let folder = stopped();
     let confirmed = || StartChecks {
         confirmed: true,
@@ -172,7 +172,7 @@ fn checkpoints_that_the_second_copy_lacks_are_not_in_the_file() {
 }
 
 #[test]
-fn a_fetched_state_starts_without_the_checkpoint_file_of_the_machine_before() {
+fn fetched_state_starts_without_checkpoint_file_of_the_machine_before() {
     let folder = stopped();
     let file = folder.path().join("checkpoints.jsonl");
     let (db, older) = (folder.path().join("dbward.db"), folder.path().join("older"));
@@ -211,7 +211,7 @@ fn a_fetched_state_starts_without_the_checkpoint_file_of_the_machine_before() {
 }
 
 #[test]
-fn to_accept_a_rollback_is_not_to_accept_a_file_without_its_head() {
+fn accepting_a_rollback_does_not_accept_a_missing_head() {
     let folder = stopped();
     unguarded(folder.path())
         .execute_batch("DELETE FROM audit_head")

@@ -59,7 +59,7 @@ pub(super) fn untold(table: &str, column: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn each_column_of_which_no_event_tells_is_digested_and_named_once() {
+fn every_column_without_event_is_digested_and_named_once() {
     let mut named = std::collections::BTreeSet::new();
     for (table, columns, _) in UNTOLD {
         let table = TABLES.iter().find(|t| t.name == *table).unwrap();
@@ -71,7 +71,7 @@ fn each_column_of_which_no_event_tells_is_digested_and_named_once() {
 }
 
 #[test]
-fn a_refused_start_names_row_and_column_wherever_the_log_tells() {
+fn refused_start_names_row_and_column_wherever_the_log_tells() {
     let folder = stopped();
     let mut wrong = Vec::new();
     for table in TABLES.iter().filter(|t| t.live != LiveRows::Never) {
@@ -98,7 +98,7 @@ fn a_refused_start_names_row_and_column_wherever_the_log_tells() {
 }
 
 #[test]
-fn after_a_quarantine_of_any_edit_the_log_holds_and_nothing_edited_counts() {
+fn after_quarantine_the_log_verifies_and_nothing_edited_counts() {
     let folder = stopped();
     let mut wrong = Vec::new();
     for table in TABLES.iter().filter(|t| t.live != LiveRows::Never) {
@@ -252,7 +252,7 @@ fn only_what_was_edited_is_frozen_where_the_log_tells() {
 }
 
 #[test]
-fn another_edit_of_a_frozen_request_stops_the_start_and_is_verified() {
+fn another_edit_of_frozen_request_stops_start_and_is_verified() {
     let folder = stopped();
     let edit = "UPDATE request_texts SET detail = detail || ' ' WHERE request_seq = \
                 (SELECT seq FROM requests WHERE status = 'approved')";

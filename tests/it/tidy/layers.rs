@@ -235,7 +235,7 @@ fn crates_of_others_are_named_only_in_their_place() {
 }
 
 #[test]
-fn every_layer_and_every_place_of_a_crate_is_still_needed() {
+fn every_layer_and_every_place_of_crate_is_still_needed() {
     let sources = sources("src");
     let layers = LAYERS.iter().filter(|(name, _)| {
         let has = |source: &Source| module(source) == *name;

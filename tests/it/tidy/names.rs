@@ -64,6 +64,24 @@ fn no_two_public_types_share_a_name() {
     none("give each type a name of its own", &found);
 }
 
+#[test]
+fn names_of_tests_have_ten_words_at_most() {
+    let mut tests = 0;
+    let mut found = Vec::new();
+    for source in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+        for at in source.mentions("#[test]") {
+            let rest = source.code[at..].split_once("fn ").expect("a test is a fn");
+            let name: String = rest.1.chars().take_while(|c| *c != '(').collect();
+            tests += 1;
+            if name.split('_').count() > 10 {
+                found.push(format!("{} `{name}`", source.place(at)));
+            }
+        }
+    }
+    assert!(tests > 1500, "only {tests} tests were found");
+    none("name a test in ten words at most", &found);
+}
+
 /// The name of the visible type that a line declares.
 fn declared(line: &str) -> Option<&str> {
     let line = line.trim_start();

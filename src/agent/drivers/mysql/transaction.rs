@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_statement_may_end_a_transaction_shows_in_its_words() {
+    fn how_statement_may_end_a_transaction_shows_in_its_words() {
         for (sql, expected) in [
             ("insert into t values (1)", Ending::Never),
             ("/* x */ SELECT 1", Ending::Never),

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn explaining_stops_when_the_agent_does_though_somebody_holds_a_lock() {
+    fn explaining_stops_when_agent_does_though_somebody_holds_a_lock() {
         let file = File::new(SCHEMA);
         let holder = file.conn();
         holder.execute_batch("BEGIN EXCLUSIVE").unwrap();

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_rehearsed_is_refused_by_the_driver_too() {
+    fn what_may_not_be_rehearsed_is_refused_by_driver_too() {
         let file = shop();
         for plan in [
             &["DROP TABLE orders"][..],

@@ -479,7 +479,7 @@ fn a_write_ahead_log_database_is_read_without_writing_it() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_taken_back_before_anything_is_read() {
+fn killed_writers_remains_are_rolled_back_before_a_read() {
     let file = File::new("CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('before');");
     let writer = file.conn();
     // More than the cache holds: some of it is in the file, and the journal that takes it back next to it.

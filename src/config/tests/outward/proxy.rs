@@ -10,7 +10,7 @@ fn around(first: &str, last: &str) -> String {
 }
 
 #[test]
-fn a_proxy_is_warned_of_and_no_other_url_is_one() {
+fn proxy_is_warned_of_and_no_other_url_is_one() {
     let config = loads(&around("outbound_proxy = \"http://10.0.0.1:3128/\"", ""));
     assert_eq!(
         config.outbound_proxy.as_deref(),

@@ -85,7 +85,7 @@ fn only_an_emergency_needs_no_workflow() {
 }
 
 #[test]
-fn a_reason_is_required_by_the_workflow_and_in_an_emergency() {
+fn reason_is_required_by_the_workflow_and_in_an_emergency() {
     let mut wanting = policies();
     wanting.workflows[0].require_reason = true;
     for (policies, is_wanted) in [(&policies(), false), (&wanting, true)] {
@@ -109,7 +109,7 @@ fn a_reason_is_required_by_the_workflow_and_in_an_emergency() {
 }
 
 #[test]
-fn a_change_read_by_its_words_alone_runs_only_where_somebody_looks() {
+fn change_read_by_words_alone_needs_a_human() {
     let mut facts = facts_of("UPDATE small SET a = 1 WHERE b = 2");
     facts.sql.as_mut().unwrap().by_words = Some(1);
     assert_eq!(outcome(&policies(), &facts), "pending no_auto_approve_rule");

@@ -102,7 +102,7 @@ fn migrations_show_no_class_and_no_parse_failure() {
 }
 
 #[test]
-fn findings_of_rules_that_are_off_are_counted_and_not_shown() {
+fn findings_of_disabled_rules_are_counted_and_not_shown() {
     let rules = |sql: &str| {
         let (trace, context) = texts(sql);
         let shown = context["sql_review"]["findings"].as_array().unwrap();

@@ -216,7 +216,7 @@ fn requesters_learn_the_outcome_and_approvers_are_asked() {
 }
 
 #[test]
-fn of_too_many_who_are_asked_it_is_known_how_many_get_no_mail() {
+fn number_of_approvers_without_mail_is_known() {
     let person = |n: usize| MailedPerson {
         id: format!("person-{n:03}"),
         has_address: true,

@@ -111,7 +111,7 @@ fn hand_overs_follow_the_clocks_of_the_zone() {
 }
 
 #[test]
-fn one_person_is_on_call_at_every_hour_of_a_year() {
+fn one_person_is_on_call_at_every_hour_of_year() {
     let rotation = rotation("Europe/Berlin", "2026-01-05T02:30", "ann bob eve");
     let begin = Timestamp::parse("2026-01-05T01:30:00Z").unwrap();
     let mut seen = Vec::new();
@@ -239,7 +239,7 @@ fn everybody_of_turns_and_overrides_can_be_on_call() {
 }
 
 #[test]
-fn answer_of_a_service_counts_for_an_hour_and_until_the_end_it_names() {
+fn answer_of_a_service_counts_an_hour_or_less() {
     let asked = Timestamp(1_000_000);
     let minutes = |n: u64| asked.plus_secs(n * 60);
     let answer = ServiceAnswer {
@@ -263,7 +263,7 @@ fn answer_of_a_service_counts_for_an_hour_and_until_the_end_it_names() {
 }
 
 #[test]
-fn person_is_in_just_the_groups_in_which_they_are_on_call() {
+fn person_is_only_in_groups_they_are_on_call_in() {
     let set = |names: &str| {
         names
             .split_whitespace()

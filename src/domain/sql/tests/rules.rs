@@ -41,7 +41,7 @@ fn example(rule: ReviewRule) -> (Dialect, String) {
 }
 
 #[test]
-fn every_rule_finds_something_and_says_where_why_and_how_to_fix_it() {
+fn every_rule_finds_something_with_place_reason_and_fix() {
     for rule in ReviewRule::ALL {
         let (dialect, sql) = example(rule);
         let analysis = analyze(&sql, dialect).unwrap();

@@ -111,7 +111,7 @@ fn rows_that_returning_shows_are_counted() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_bound_is_refused_where_triggers_or_keys_cannot_be_seen() {
+fn bound_is_refused_where_triggers_or_keys_cannot_be_seen() {
     let place = mysql();
     place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY)"]);
     place.done(&["CREATE TABLE log (id INTEGER)"]);
@@ -171,7 +171,7 @@ fn keys_of_tables_in_other_databases_count() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_dot_in_the_name_of_a_table_ends_no_schema() {
+fn dot_in_the_name_of_a_table_ends_no_schema() {
     let place = mysql();
     for sql in [
         "CREATE TABLE `a.b` (id INTEGER AUTO_INCREMENT PRIMARY KEY, v INTEGER) ENGINE=InnoDB",
@@ -250,7 +250,7 @@ fn what_a_schema_of_mysql_computes_is_rehearsed() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_trigger_that_is_made_while_a_bounded_write_waits_is_not_overlooked() {
+fn trigger_made_while_a_bounded_write_waits_is_noticed() {
     let mut place = mysql();
     let DriverConfig::MySql(at) = &mut place.driver else {
         panic!("no server");

@@ -23,7 +23,7 @@ fn mysql_reads_files_by_their_markers() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_failing_migration_of_mysql_is_named_and_what_it_left() {
+fn failing_migration_of_mysql_is_named_and_what_it_left() {
     migrations::a_failure_names_the_statement_and_what_is_kept(&mysql(), true);
 }
 
@@ -58,7 +58,7 @@ fn routines_and_triggers_keep_their_bodies_in_mysql() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn each_statement_of_a_migration_without_transaction_is_reported_on_mysql() {
+fn each_statement_of_migration_without_transaction_is_reported_on_mysql() {
     let place = mysql();
     let marker = "-- migrate:up transaction:false\n";
     let good = "CREATE TABLE t (id INTEGER PRIMARY KEY) ENGINE = InnoDB;\nINSERT INTO t VALUES (1), (2);\n";
@@ -112,7 +112,7 @@ fn is_busy(served: &Served) -> bool {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn an_agent_killed_in_a_migration_leaves_no_lock_in_mysql() {
+fn agent_killed_in_a_migration_leaves_no_lock_in_mysql() {
     // Alone this is one transaction.
     let sql = format!("UPDATE t SET id = id + 1; {BUSY}");
     served::an_agent_killed_in_a_migration_leaves_no_lock(
@@ -145,7 +145,7 @@ fn an_agent_killed_after_ddl_of_a_migration_claims_nothing() {
 /// A number of a session may be somebody else's after the server was started again.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_session_of_another_reign_of_the_server_is_left_alone() {
+fn session_of_another_reign_of_the_server_is_left_alone() {
     let place = std::sync::Arc::new(mysql());
     place.done(&["CREATE TABLE t (id INTEGER)"]);
     let sleeps = ["INSERT INTO t VALUES (1)", "SELECT sleep(3)"];

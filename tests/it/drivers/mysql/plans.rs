@@ -52,7 +52,7 @@ fn no_plan_of_mysql_holds_a_value_of_a_row() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_plan_of_mysql_is_the_same_whatever_a_row_holds() {
+fn plan_of_mysql_is_the_same_whatever_a_row_holds() {
     let place = made();
     let asked = [
         "SELECT 1 FROM customers WHERE id = 42 AND email LIKE 'PREFIX%'",
@@ -71,7 +71,7 @@ fn a_plan_of_mysql_is_the_same_whatever_a_row_holds() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_plan_of_mysql_waits_for_no_lock_until_its_time_is_up() {
+fn plan_of_mysql_waits_for_a_lock_briefly_only() {
     let place = made();
     let shared = Arc::new(placed(place.driver.clone()));
     let held = ["LOCK TABLES notes WRITE", "SELECT SLEEP(60)"];

@@ -51,7 +51,7 @@ fn every_result_of_a_call_is_returned() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn results_of_a_call_share_their_limits_and_all_of_it_runs() {
+fn results_of_a_call_share_limits_and_all_runs() {
     let place = made();
     let mut call = job(Operation::ExecuteDml, &["CALL several()"]);
     call.max_rows = Some(3);

@@ -61,7 +61,7 @@ fn an_agent_killed_next_to_mysql_tells_what_is_left() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_mysql_that_says_nothing_ends_a_statement_with_its_time() {
+fn mysql_that_says_nothing_ends_a_statement_with_its_time() {
     silence::a_database_that_says_nothing_ends_a_statement_with_its_time(mysql(), &ENDLESS);
 }
 
@@ -102,7 +102,7 @@ fn a_commit_that_never_reaches_mysql_is_never_called_executed() {
 /// These databases keep no record of a transaction.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_connection_that_breaks_before_a_commit_of_mysql_leaves_it_unknown() {
+fn connection_that_breaks_before_commit_of_mysql_leaves_it_unknown() {
     let (message, effect, rows) = silence::the_connection_breaks_at_a_commit(mysql());
     assert_eq!(effect, JobEffect::Unknown, "{message}");
     assert!(

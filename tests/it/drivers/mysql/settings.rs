@@ -25,7 +25,7 @@ fn users(server: &OwnServer) -> [Place; 2] {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_server_with_other_modes_reads_text_as_the_analysis_did() {
+fn server_with_other_modes_reads_text_as_the_analysis_did() {
     let server = OwnServer::start_with(&[
         "--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,PAD_CHAR_TO_FULL_LENGTH",
         "--init-connect=SET sql_select_limit = 1, foreign_key_checks = 0, sql_auto_is_null = 1",

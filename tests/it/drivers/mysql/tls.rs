@@ -94,7 +94,7 @@ fn other_authority(server: &OwnServer) -> std::path::PathBuf {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_server_without_tls_gets_no_password_where_tls_is_asked_for() {
+fn server_without_tls_gets_no_password_where_tls_is_required() {
     let place = mysql();
     let DriverConfig::MySql(plain) = place.driver.clone() else {
         panic!("not MySQL");

@@ -50,7 +50,7 @@ fn killed(place: Place, plan: &[&str]) -> (Arc<Place>, String, JobEffect) {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_killed_session_is_rolled_back_only_where_the_engine_can() {
+fn killed_session_is_rolled_back_only_where_the_engine_can() {
     let (place, message, effect) = killed(made(&[TABLE]), &["INSERT INTO t VALUES (1)"]);
     assert_eq!(effect, JobEffect::RolledBack, "{message}");
     assert!(message.ends_with("; rolled back"), "{message}");
@@ -206,7 +206,7 @@ fn the_database_says_what_was_committed_on_the_way() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn several_objects_of_a_ddl_may_be_gone_where_it_fails() {
+fn several_objects_of_ddl_may_be_gone_where_it_fails() {
     let place = made(&["CREATE TABLE a (id INTEGER)"]);
     let (message, effect) = failure(place.write(&["DROP TABLE a, missing"]));
     assert_eq!(effect, JobEffect::Unknown, "{message}");
@@ -238,7 +238,7 @@ fn nothing_of_a_mysql_session_reaches_the_next_request() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_plan_of_a_write_calls_nothing_that_could_change_rows() {
+fn plan_of_a_write_calls_nothing_that_could_change_rows() {
     let place = made(&[
         TABLE,
         "CREATE TABLE log (id INTEGER) ENGINE = MyISAM",

@@ -47,7 +47,7 @@ fn a_partition_that_is_detached_by_half_is_reported() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn an_interrupted_statement_is_ended_by_postgres_and_its_session_stays() {
+fn interrupted_statement_is_ended_by_postgres_and_its_session_stays() {
     let place = postgres();
     place.done(&[
         "CREATE TABLE t (id INTEGER)",

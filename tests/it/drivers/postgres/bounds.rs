@@ -154,7 +154,7 @@ fn a_commit_of_foreign_rows_that_nobody_answers_is_unknown() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn what_a_trigger_makes_of_the_search_path_bends_no_count() {
+fn what_trigger_makes_of_the_search_path_bends_no_count() {
     let place = postgres();
     for sql in [
         "CREATE TABLE t (id INTEGER)",

@@ -226,7 +226,7 @@ fn an_agent_killed_inside_a_commit_learns_how_it_ended() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn an_agent_asked_to_stop_inside_a_commit_tells_how_it_ended() {
+fn agent_asked_to_stop_inside_commit_tells_how_it_ended() {
     let mut hanging = Hanging::start();
     let request = hanging.inside_a_commit();
     hanging.served.agent().signal(Signal::TERM);
@@ -237,7 +237,7 @@ fn an_agent_asked_to_stop_inside_a_commit_tells_how_it_ended() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn an_agent_that_has_to_stop_inside_a_commit_claims_nothing() {
+fn agent_that_has_to_stop_inside_a_commit_claims_nothing() {
     let mut hanging = Hanging::start();
     hanging.served.stop_agent();
     let at = hanging.served.server.requester().at;

@@ -109,7 +109,7 @@ fn outside_a_transaction_each_statement_is_reported() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_procedure_that_commits_and_fails_is_not_called_rolled_back() {
+fn procedure_that_commits_and_fails_is_not_called_rolled_back() {
     let place = postgres();
     let body = "BEGIN INSERT INTO t VALUES (1); COMMIT; RAISE EXCEPTION 'no'; END";
     place.done(&["CREATE TABLE t (id INTEGER)"]);

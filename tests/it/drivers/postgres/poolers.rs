@@ -124,7 +124,7 @@ fn nothing_of_a_failure_stays_in_a_session_of_pgbouncer() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_PGBOUNCER"]
-fn rows_of_others_do_not_count_in_a_session_of_pgbouncer() {
+fn rows_of_others_do_not_count_in_session_of_pgbouncer() {
     let pooled = Pooled::start();
     let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
@@ -141,7 +141,7 @@ fn rows_of_others_do_not_count_in_a_session_of_pgbouncer() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_PGBOUNCER"]
-fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
+fn what_runs_in_no_transaction_is_refused_sessions_of_pgbouncer() {
     let pooled = Pooled::start();
     let place = &pooled.place;
     place.done(&["CREATE TABLE t (id INTEGER)"]);
@@ -169,7 +169,7 @@ fn what_runs_in_no_transaction_is_refused_the_sessions_of_pgbouncer() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_PGBOUNCER"]
-fn a_session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
+fn session_of_pgbouncer_is_ended_in_its_own_transaction_only() {
     let pooled = Pooled::start();
     let place = std::sync::Arc::new(pooled.place);
     place.done(&["CREATE TABLE t (id INTEGER)"]);
@@ -241,7 +241,7 @@ fn nothing_of_a_job_stays_in_a_session_of_pgbouncer() {
 /// Somebody else leaves their settings in the session that everybody shares: names mean what they mean in a new one.
 #[test]
 #[ignore = "needs DBWARD_TEST_PGBOUNCER"]
-fn nothing_that_others_left_in_a_session_of_pgbouncer_is_inherited() {
+fn nothing_that_others_left_in_session_of_pgbouncer_is_inherited() {
     let pooled = Pooled::start();
     let place = &pooled.place;
     let leave = |sql: &str| {

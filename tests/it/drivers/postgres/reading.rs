@@ -21,7 +21,7 @@ fn made() -> Place {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_server_that_reads_backslashes_otherwise_is_not_left_to_it() {
+fn server_that_reads_backslashes_otherwise_is_not_left_to_it() {
     let place = made();
     let name = place.value("SELECT current_database() AS v");
     let name = name.trim_matches('"');

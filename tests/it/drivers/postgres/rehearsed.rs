@@ -270,7 +270,7 @@ fn a_policy_runs_only_where_it_computes() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_name_that_somebody_uses_as_well_is_not_taken_for_the_servers_own() {
+fn users_namesake_is_not_taken_for_the_servers_own_name() {
     let place = watched();
     place.done(&[
         "CREATE FUNCTION upper(integer) RETURNS text LANGUAGE sql AS 'SELECT noted($1::text)'",
@@ -391,7 +391,7 @@ const UNNAMED: [[&str; 4]; 6] = [
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn operators_and_casts_are_found_that_no_column_has_to_do_with() {
+fn operators_and_casts_without_columns_are_found() {
     let place = watched();
     let made = |name: &str, takes: &str, returns: &str| {
         place.done(&[&format!(
@@ -422,7 +422,7 @@ fn operators_and_casts_are_found_that_no_column_has_to_do_with() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_range_and_a_policy_that_reads_elsewhere_run_only_what_computes() {
+fn range_and_policy_that_reads_elsewhere_run_only_what_computes() {
     let place = watched();
     place.done(&[
         "CREATE FUNCTION apart(text, text) RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS \

@@ -75,7 +75,7 @@ fn a_call_shows_what_it_gives_back() {
 /// Longer than any message that is kept.
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_row_that_is_too_long_to_show_is_changed_all_the_same() {
+fn row_too_long_to_show_is_still_changed() {
     let place = postgres();
     place.done(&["CREATE TABLE t (id INTEGER, v text)"]);
     let insert = "INSERT INTO t SELECT n, repeat('x', CASE n WHEN 2 THEN 20000000 ELSE 1 END) \

@@ -53,7 +53,7 @@ fn an_agent_killed_next_to_postgres_tells_what_is_left() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_postgres_that_says_nothing_ends_a_statement_with_its_time() {
+fn postgres_that_says_nothing_ends_a_statement_with_its_time() {
     silence::a_database_that_says_nothing_ends_a_statement_with_its_time(postgres(), &ENDLESS);
 }
 
@@ -90,7 +90,7 @@ fn what_locks_a_table_of_postgres_gives_up() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn times_of_postgres_do_not_follow_the_clock_of_the_agent() {
+fn times_of_postgres_do_not_follow_clock_of_the_agent() {
     let sql = "SELECT '2024-07-01 12:00:00'::timestamp AS plain, '2024-07-01 12:00:00+02'::timestamptz AS zoned, \
                '2024-07-01'::date AS day, current_setting('TimeZone') AS zone";
     let mut served = Served::start(postgres(), 60);
@@ -146,7 +146,7 @@ fn a_commit_that_never_reaches_postgres_is_never_called_executed() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_connection_that_breaks_before_a_commit_of_postgres_is_proved_rolled_back() {
+fn postgres_connection_broken_before_commit_is_proved_rolled_back() {
     let (message, effect, rows) = silence::the_connection_breaks_at_a_commit(postgres());
     assert_eq!(effect, JobEffect::RolledBack, "{message}");
     assert_eq!(rows, 0);

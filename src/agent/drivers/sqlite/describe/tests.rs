@@ -90,7 +90,7 @@ fn the_server_finds_the_cascade_in_a_description() {
 }
 
 #[test]
-fn every_way_to_delete_and_keys_of_more_columns_are_described() {
+fn every_delete_rule_and_composite_keys_are_described() {
     let file = File::new(
         "CREATE TABLE p (a INTEGER, b TEXT, n, PRIMARY KEY (b, a));
          CREATE TABLE c (
@@ -129,7 +129,7 @@ fn every_way_to_delete_and_keys_of_more_columns_are_described() {
 }
 
 #[test]
-fn odd_names_generated_columns_and_tables_without_row_ids_are_described() {
+fn odd_names_generated_columns_and_rowid_less_tables_are_described() {
     let file = File::new(
         r#"CREATE TABLE "it's ""odd"" — é" ("a b" INTEGER, "c""d" AS ("a b" * 2) STORED, e AS (1), untyped);
            CREATE UNIQUE INDEX "i ""x" ON "it's ""odd"" — é" ("a b") WHERE untyped > 0;
@@ -238,7 +238,7 @@ fn a_large_table_is_not_scanned() {
 }
 
 #[test]
-fn what_is_over_a_limit_is_refused_and_never_described_in_part() {
+fn schema_over_a_limit_is_refused_as_a_whole() {
     let file = File::new("");
     let conn = file.conn();
     conn.execute_batch("BEGIN").unwrap();
@@ -267,7 +267,7 @@ fn what_is_over_a_limit_is_refused_and_never_described_in_part() {
 }
 
 #[test]
-fn describing_never_makes_a_file_and_ends_when_the_agent_stops() {
+fn describing_never_makes_file_and_ends_when_the_agent_stops() {
     let file = File::new("CREATE TABLE t (a)");
     let missing = Sqlite::new(file.folder.join("missing.db"), false);
     let message = missing.describe(&Cancel::new()).unwrap_err();
