@@ -58,7 +58,7 @@
 //! - `metrics`: who reads them, and that they count.
 //! - `monitoring`: alert rules and dashboard name only what exists.
 //! - `agent_start`: how the real agent starts, and when it refuses to.
-//! - `readme`: the README's first session and first team, as they stand there.
+//! - `readme`: the README's first session and the first team of docs/first-team.md, as they stand there.
 //! - `process`: the real program: files, signals, command line, an agent next to it.
 //! - `leaks`: what the real program leaves for others to read.
 //! - `reload`: a changed server.toml in the real program.

@@ -1,4 +1,5 @@
-//! The README's first session and first team, as they stand there: its two configurations, and its commands run by a shell.
+//! The README's first session and the first team of docs/first-team.md, as they stand there: two configurations, and
+//! commands run by a shell.
 
 use crate::command_line::console::{shown, without_colours};
 use crate::command_line::steady::steady_durations;
@@ -9,14 +10,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-/// The code blocks of that language after that heading, up to the next heading of its level.
-fn blocks(heading: &str, language: &str) -> Vec<String> {
-    let text = include_str!("../../README.md");
-    let start = text.find(heading).unwrap_or_else(|| panic!("no {heading}"));
-    let section = &text[start + heading.len()..];
-    let end = section.find("\n## ").unwrap_or(section.len());
+/// The code blocks of that language on the page of the first team.
+fn blocks(language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
-    let parts = section[..end].split(&fence).skip(1);
+    let parts = include_str!("../../docs/first-team.md")
+        .split(&fence)
+        .skip(1);
     parts
         .map(|part| part[..part.find("```").unwrap()].to_owned())
         .collect()
@@ -32,10 +31,10 @@ fn free_address() -> String {
 }
 
 #[test]
-fn the_first_team_of_the_readme_works_as_written() {
+fn the_first_team_works_as_written() {
     let dir = Temp::new();
-    let toml = blocks("## A first team", "toml");
-    let shell = blocks("## A first team", "sh");
+    let toml = blocks("toml");
+    let shell = blocks("sh");
     assert_eq!((toml.len(), shell.len()), (2, 5));
     rusqlite::Connection::open(dir.path().join("app.db"))
         .unwrap()

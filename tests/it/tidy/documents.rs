@@ -160,32 +160,34 @@ fn permissions_and_risk_levels_are_documented() {
 
 #[test]
 fn the_readme_shows_only_commands_that_exist() {
-    let readme = read("README.md");
-    let define = |line: &str| Some(line.split_once("() {")?.0.to_owned());
-    let functions: Vec<String> = readme.lines().filter_map(define).collect();
-    let mut found = Vec::new();
-    let (mut in_shell, mut session, mut continued, mut commands) = (false, false, false, 0);
-    for (n, line) in readme.lines().enumerate() {
-        if let Some(language) = line.strip_prefix("```") {
-            in_shell = ["sh", "bash", "console"].contains(&language);
-            // There the lines without a prompt are what was printed.
-            session = language == "console";
-            continue;
-        }
-        let begins = in_shell
-            && (!session || line.starts_with("$ "))
-            && !continued
-            && !line.starts_with([' ', '#', '}', '\''])
-            && !line.is_empty();
-        continued = in_shell && line.ends_with('\\');
-        commands += usize::from(begins);
-        let command = ours(line.trim_start_matches("$ "), &functions);
-        if begins && let Err(why) = command_exists(&command) {
-            found.push(format!("README.md:{} {why}", n + 1));
+    let (mut found, mut commands) = (Vec::new(), 0);
+    for name in ["README.md", "docs/first-team.md"] {
+        let document = read(name);
+        let define = |line: &str| Some(line.split_once("() {")?.0.to_owned());
+        let functions: Vec<String> = document.lines().filter_map(define).collect();
+        let (mut in_shell, mut session, mut continued) = (false, false, false);
+        for (n, line) in document.lines().enumerate() {
+            if let Some(language) = line.strip_prefix("```") {
+                in_shell = ["sh", "bash", "console"].contains(&language);
+                // There the lines without a prompt are what was printed.
+                session = language == "console";
+                continue;
+            }
+            let begins = in_shell
+                && (!session || line.starts_with("$ "))
+                && !continued
+                && !line.starts_with([' ', '#', '}', '\''])
+                && !line.is_empty();
+            continued = in_shell && line.ends_with('\\');
+            commands += usize::from(begins);
+            let command = ours(line.trim_start_matches("$ "), &functions);
+            if begins && let Err(why) = command_exists(&command) {
+                found.push(format!("{name}:{} {why}", n + 1));
+            }
         }
     }
-    assert!(commands >= 5, "only {commands} commands were read");
-    none("the README shows only commands that exist", &found);
+    assert!(commands >= 25, "only {commands} commands were read");
+    none("both show only commands that exist", &found);
 }
 
 /// The command that a line runs: inside `NAME=$(..)`, in the body of a function, or as one of the functions that end in
