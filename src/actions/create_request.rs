@@ -404,10 +404,12 @@ fn repeated(
         .hint("use a new key for a new request"));
     }
     let text = view.request_text(&request)?;
+    let workflow = view.request_workflow(&request)?;
+    let asked = workflow.filter(|_| request.status() == Status::Pending);
     let sql = Facts::from_text(&text.facts_json).and_then(|facts| facts.sql);
     Ok(Some(Created {
         left: Left::stored(view, &request)?,
-        approvers: view.next_approvers(&request)?,
+        approvers: asked.map_or_else(Vec::new, |w| w.approvers_of(request.current_step)),
         unparsable: UnparsableAt::of(sql.as_ref().map(|sql| &sql.class)),
         id: request.id.clone(),
         status: request.status(),

@@ -118,7 +118,7 @@ fn ended(view: &View, request: &Request) -> Result<String, Error> {
     })
 }
 
-/// The stored result of request `id`: of its newest execution, or of `execution_id`.
+/// The stored result of request `id`: of its newest execution that has ended, or of `execution_id`.
 ///
 /// # Errors
 /// 404 for an unknown request or execution, or a lost one; 403; 409 for an execution that still runs, `corrupt` where the
@@ -138,9 +138,12 @@ pub fn content(
                 .find_execution(execution_id)?
                 .filter(|e| e.request_id == request.id)
                 .ok_or_else(|| Error::not_found("execution", execution_id))?,
-            None => view
-                .last_execution(request.seq)?
-                .ok_or_else(|| Error::not_found("result of request", id))?,
+            None => match view.last_finished_execution(request.seq)? {
+                Some(finished) => finished,
+                None => view
+                    .last_execution(request.seq)?
+                    .ok_or_else(|| Error::not_found("result of request", id))?,
+            },
         };
         match execution.status {
             ExecutionStatus::Claimed => {

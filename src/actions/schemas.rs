@@ -153,7 +153,8 @@ pub fn sync(app: &Arc<App>, caller: &Caller, input: Description) -> Result<(), E
     let snapshot_json = input.snapshot.filter(|_| status != "failed");
     let parsed = snapshot_json.as_deref().map(Snapshot::parse);
     let tables = match (status, &parsed) {
-        ("failed", _) => 0,
+        // What was described before stays.
+        ("failed", _) | ("partial", None) => 0,
         (_, Some(Some(snapshot))) => snapshot.tables.len(),
         (_, Some(None)) => {
             return Err(Error::invalid(

@@ -10,6 +10,7 @@ use crate::domain::approval::{Ballot, Vote, VoteRefusal, current_step};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
+use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::rehearsal::Rehearsal;
 use crate::domain::request::{Evidence, Request, Status};
@@ -249,12 +250,11 @@ pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) ->
     may_view(caller, request, workflow.as_ref(), &votes)
 }
 
-/// A page of the requests that the caller may see, newest first. With `count`, they are counted too. Somebody who may
-/// see none gets an empty page: only looking shows whether they approve something. What cannot be read is left out, and
-/// frozen; it is still counted.
+/// A page of the requests that the caller may see, newest first. With `count`, they are counted too. What cannot be read
+/// is left out, and frozen; it is still counted.
 ///
 /// # Errors
-/// When the store cannot read.
+/// `forbidden` for somebody to whom no request can be shown; when the store cannot read.
 pub fn list(
     app: &App,
     caller: &Caller,
@@ -264,6 +264,7 @@ pub fn list(
     count: bool,
 ) -> Result<RequestPage, Error> {
     let viewer = viewer(caller);
+    ensure_may_list(app, caller, &viewer)?;
     let (mut rows, total) = app.store.read(|view| {
         // One more than asked for tells whether there is a next page.
         let rows = view.list_requests(&viewer, filter, limit + 1, offset)?;
@@ -297,7 +298,7 @@ pub fn list(
 /// A page of what waits for the caller: pending requests that match and that they could approve now, newest first.
 ///
 /// # Errors
-/// When the store cannot read.
+/// `forbidden` for somebody to whom no request can be shown; when the store cannot read.
 pub fn list_pending_for(
     app: &App,
     caller: &Caller,
@@ -306,6 +307,7 @@ pub fn list_pending_for(
     offset: u32,
 ) -> Result<RequestPage, Error> {
     let viewer = viewer(caller);
+    ensure_may_list(app, caller, &viewer)?;
     let now = app.clock.now();
     let before = filter.before;
     let mut cursor = before.unwrap_or(i64::MAX);
@@ -317,7 +319,7 @@ pub fn list_pending_for(
     let most = u32::try_from(CANDIDATES_MAX).unwrap_or(u32::MAX);
     let found = app
         .store
-        .read(|view| view.list_candidates(&viewer, cursor, most))?;
+        .read(|view| view.list_candidates(&viewer, filter, most))?;
     let ended = found.len() < CANDIDATES_MAX;
     let mut found = found.into_iter().peekable();
     while found.peek().is_some() {
@@ -334,9 +336,7 @@ pub fn list_pending_for(
                 cursor = request.seq;
                 let judged = view.listed(request, |request| {
                     let workflow = last.read(&request, workflow)?;
-                    if !matches(filter, &request)
-                        || !can_approve(view, caller, &request, workflow, now)?
-                    {
+                    if !can_approve(view, caller, &request, workflow, now)? {
                         return Ok(());
                     }
                     if total >= offset && items.len() <= wanted {
@@ -358,16 +358,6 @@ pub fn list_pending_for(
         total_is_lower_bound: before.is_none() && !ended,
         next,
     })
-}
-
-/// Whether a request is one that the filter asks for.
-fn matches(filter: &RequestFilter, r: &Request) -> bool {
-    let is = |wanted: &Option<String>, have: &str| wanted.as_deref().is_none_or(|w| w == have);
-    filter.status.is_none_or(|s| s == r.status())
-        && filter.operation.is_none_or(|o| o == r.operation)
-        && is(&filter.requester, &r.requester)
-        && is(&filter.database, r.target.database())
-        && is(&filter.environment, r.target.environment())
 }
 
 /// The workflow that was read last: most requests that wait for somebody wait by the same one.
@@ -454,6 +444,41 @@ pub(super) fn viewer(caller: &Caller) -> Viewer {
         selectors,
         roles: caller.rights.acting_scopes(),
     }
+}
+
+/// Rights that show requests, or those that one makes.
+const LISTS: [Permission; 4] = [
+    Permission::RequestView,
+    Permission::RequestApprove,
+    Permission::RequestCreate,
+    Permission::RequestCreateSelect,
+];
+
+/// Lists are for who has a right that shows requests somewhere, whom a workflow in effect names, and who may see one
+/// all the same, such as what they have decided.
+fn ensure_may_list(app: &App, caller: &Caller, viewer: &Viewer) -> Result<(), Error> {
+    let holds = |permission| !caller.rights.scopes(permission).is_empty();
+    if LISTS.into_iter().any(holds) || is_named(&app.active().policies, viewer) {
+        return Ok(());
+    }
+    let any = RequestFilter::default();
+    let seen = app
+        .store
+        .read(|view| view.list_requests(viewer, &any, 1, 0))?;
+    match seen.is_empty() {
+        true => caller.require(Permission::RequestView),
+        false => Ok(()),
+    }
+}
+
+/// Whether a step of a workflow in effect may ask the viewer.
+fn is_named(policies: &Policies, viewer: &Viewer) -> bool {
+    let steps = policies.workflows.iter().flat_map(|w| &w.steps);
+    let mut approvers = steps.flat_map(|step| &step.approvers);
+    approvers.any(|approver| match &approver.selector {
+        Selector::Role(name) => viewer.roles.iter().any(|(role, _)| role == name),
+        other => viewer.selectors.contains(&other.to_string()),
+    })
 }
 
 /// Registered targets within the caller's reach, in the order of the configuration.

@@ -10,6 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Characters of a day as `2026-01-02`.
+const DAY_CHARS: usize = 10;
+/// Milliseconds of a day of UTC.
+const DAY_MS: u64 = 86_400_000;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
@@ -37,6 +42,23 @@ impl Timestamp {
         };
         let stamp: jiff::Timestamp = text.parse().ok()?;
         Some(Timestamp(stamp.as_millisecond()))
+    }
+
+    /// The same for a bound of what is searched: a time without an offset is of UTC, and so is a day, which stands for its
+    /// first instant, or with `to_its_end` for its last.
+    pub fn parse_bound(text: &str, to_its_end: bool) -> Option<Timestamp> {
+        let utc = |at: jiff::civil::DateTime| {
+            let stamp = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+            Some(Timestamp(stamp.as_millisecond()))
+        };
+        if text.len() == DAY_CHARS {
+            let start = utc(text.parse::<jiff::civil::Date>().ok()?.at(0, 0, 0, 0))?;
+            return Some(match to_its_end {
+                true => start.plus_ms(DAY_MS - 1),
+                false => start,
+            });
+        }
+        Timestamp::parse(text).or_else(|| utc(text.parse().ok()?))
     }
 
     /// Year to minute in the zone of this machine, with the zone's name: for people.

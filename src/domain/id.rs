@@ -133,6 +133,17 @@ impl Operation {
         }
     }
 
+    /// What a filter may name: the names, and `execute_query`, `execute` and `query` for both that carry SQL, as
+    /// classification may have settled either.
+    pub fn parse_filter(text: &str) -> Option<Vec<Operation>> {
+        match text {
+            "execute_query" | "execute" | "query" => {
+                Some(vec![Operation::ExecuteSelect, Operation::ExecuteDml])
+            }
+            other => Operation::parse(other).map(|one| vec![one]),
+        }
+    }
+
     /// Whether this operation carries SQL that the server classifies; the others carry migrations.
     pub fn is_execute(self) -> bool {
         matches!(self, Operation::ExecuteSelect | Operation::ExecuteDml)

@@ -51,7 +51,10 @@ pub(super) fn admit(
         }
         _ => {}
     }
-    if ask.call.unread && !matches!(route.guarded, Guarded::Managed(_)) {
+    if let Guarded::Managed(section) = route.guarded {
+        return Err(managed(section, route.path));
+    }
+    if ask.call.unread {
         // The credentials became valid after the gate had decided to leave the body where it was.
         let error = Error::unavailable("the request body was not read");
         return Err(error.hint("send the call again"));
@@ -72,6 +75,7 @@ pub(super) fn admit(
             }
             handle(context, &caller, ask)
         }
+        // Answered above.
         Guarded::Managed(section) => Err(managed(section, route.path)),
     }
 }

@@ -142,12 +142,14 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// A time.
+    /// A bound of what is searched; see [`Timestamp::parse_bound`].
     ///
     /// # Errors
-    /// `validation_error` for what is not RFC 3339.
-    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Error> {
-        self.one_of(name, "a time like 2026-01-02T03:04:05Z", Timestamp::parse)
+    /// `validation_error` for anything but a time of ISO 8601.
+    pub fn time(&self, name: &str, to_its_end: bool) -> Result<Option<Timestamp>, Error> {
+        self.one_of(name, "a time like 2026-01-02T03:04:05Z", |text| {
+            Timestamp::parse_bound(text, to_its_end)
+        })
     }
 
     /// `limit`, `offset` and `cursor` of the list that `list` names.
@@ -252,7 +254,7 @@ mod tests {
         assert!(message(q.number("wait")).contains("`wait`"));
         assert!(message(q.flag("flag")).contains("`true` or `false`"));
         assert!(message(q.text("twice")).contains("more than once"));
-        assert!(message(q.time("at")).contains("`at`"));
+        assert!(message(q.time("at", false)).contains("`at`"));
     }
 
     #[test]
@@ -284,13 +286,43 @@ mod tests {
     }
 
     #[test]
+    fn bounds_may_be_days_and_times_of_utc() {
+        let at = |text: &str, to_its_end| {
+            let raw = format!("at={text}");
+            Query::new(Some(&raw)).time("at", to_its_end).ok().flatten()
+        };
+        let is = |text: &str| Timestamp::parse(text);
+        assert_eq!(at("2026-01-02", false), is("2026-01-02T00:00:00Z"));
+        assert_eq!(at("2026-01-02", true), is("2026-01-02T23:59:59.999Z"));
+        let time = is("2026-01-02T03:04:05Z");
+        assert!(time.is_some());
+        for to_its_end in [false, true] {
+            assert_eq!(at("2026-01-02T03:04:05", to_its_end), time);
+            assert_eq!(at("2026-01-02T03:04:05Z", to_its_end), time);
+            for bad in [
+                "2026-01-32",
+                "2026-13-01",
+                "20260102",
+                "2026-01-02T",
+                "yesterday!",
+            ] {
+                assert_eq!(at(bad, to_its_end), None, "{bad}");
+            }
+        }
+    }
+
+    #[test]
     fn a_plus_of_an_offset_survives() {
         let want = Timestamp::parse("2026-01-02T03:04:05+01:00");
         for raw in [
             "at=2026-01-02T03:04:05+01:00",
             "at=2026-01-02T03:04:05%2B01:00",
         ] {
-            assert_eq!(Query::new(Some(raw)).time("at").unwrap(), want, "{raw}");
+            assert_eq!(
+                Query::new(Some(raw)).time("at", false).unwrap(),
+                want,
+                "{raw}"
+            );
         }
     }
 }

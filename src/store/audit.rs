@@ -95,7 +95,8 @@ pub struct AuditFilter {
     pub database: Option<String>,
     pub environment: Option<String>,
     pub request_id: Option<String>,
-    pub operation: Option<String>,
+    /// Any of these, as a JSON list of their names.
+    pub operations: Option<String>,
     /// The status that the event put the request in.
     pub to_status: Option<String>,
     /// From this time on.
@@ -313,7 +314,10 @@ impl AuditFilter {
             ("database_name = ?", &self.database),
             ("environment = ?", &self.environment),
             ("request_id = ?", &self.request_id),
-            ("operation = ?", &self.operation),
+            (
+                "operation IN (SELECT value FROM json_each(?))",
+                &self.operations,
+            ),
             ("to_status = ?", &self.to_status),
         ];
         for (condition, value) in texts {

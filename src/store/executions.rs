@@ -40,6 +40,7 @@ columns! {
     }
     FIND = "WHERE e.id = ?1";
     OF_REQUEST = "WHERE e.request_seq = ?1 ORDER BY e.attempt DESC LIMIT ?2";
+    LAST_FINISHED = "WHERE e.request_seq = ?1 AND e.status IN ('completed', 'failed') ORDER BY e.attempt DESC LIMIT 1";
 }
 
 impl View<'_> {
@@ -66,6 +67,12 @@ impl View<'_> {
             .list(OF_REQUEST, params![request_seq, limit], |r| {
                 Ok((self.execution(r)?, r.column(Column::HasResult)?))
             })
+    }
+
+    /// The newest execution of a request that an agent has reported the end of.
+    pub fn last_finished_execution(&self, request_seq: i64) -> Result<Option<Execution>, Error> {
+        self.connection
+            .find(LAST_FINISHED, [request_seq], |r| self.execution(r))
     }
 
     /// The newest execution of a request.

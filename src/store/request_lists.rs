@@ -49,7 +49,8 @@ pub struct RequestFilter {
     pub requester: Option<String>,
     pub database: Option<String>,
     pub environment: Option<String>,
-    pub operation: Option<Operation>,
+    /// Any of these.
+    pub operations: Option<Vec<Operation>>,
     /// Who has voted on it.
     pub voter: Option<String>,
     /// Only requests before this row: the cursor.
@@ -141,19 +142,15 @@ impl View<'_> {
         )
     }
 
-    /// Pending requests that may wait for `viewer`, newest first, each with the text of its workflow: candidates, which
-    /// the rules then decide.
+    /// Pending requests that match and may wait for `viewer`, newest first, each with the text of its workflow:
+    /// candidates, which the rules then decide.
     pub fn list_candidates(
         &self,
         viewer: &Viewer,
-        before: i64,
+        filter: &RequestFilter,
         limit: u32,
     ) -> Result<Vec<Listed<Candidate>>, Error> {
-        let filter = RequestFilter {
-            before: Some(before),
-            ..RequestFilter::default()
-        };
-        let mut branches = Branches::new(&filter);
+        let mut branches = Branches::new(filter);
         branches.designated(viewer);
         branches.scoped(&viewer.admin, Some("r.status = 'pending'"));
         let (seqs, mut values) = branches.finish();
@@ -285,6 +282,12 @@ fn others(branches: &mut Branches, viewer: &Viewer) {
     }
 }
 
+/// A JSON list of their names.
+fn names(operations: &[Operation]) -> String {
+    let names: Vec<&str> = operations.iter().map(|o| o.as_str()).collect();
+    serde_json::Value::from(names).to_string()
+}
+
 /// Whether one of these scopes covers every target.
 fn everywhere(scopes: &Scopes) -> bool {
     scopes.iter().any(|scope| {
@@ -322,8 +325,8 @@ impl Branches {
         add("r.database_name = ?", text(&filter.database));
         add("r.environment = ?", text(&filter.environment));
         add(
-            "r.operation = ?",
-            filter.operation.map(|o| o.as_str().to_owned().into()),
+            "r.operation IN (SELECT value FROM json_each(?))",
+            filter.operations.as_deref().map(|all| names(all).into()),
         );
         add(
             "r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?)",

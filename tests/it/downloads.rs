@@ -223,6 +223,13 @@ fn results_of_each_execution_are_kept() {
     request.by.resume(&request).is(200);
     let claim = agent.claim(&request.id);
     of(&claim.execution).refused(409, "conflict");
+    // What an earlier one returned is there while a later one runs, and when it is lost.
+    let last =
+        || content(&request.by, &request).is(200).json["result_data"]["rows"][0]["n"].clone();
+    assert_eq!(last(), 1);
+    s.turn(60);
+    assert_eq!(last(), 1);
+    of(&claim.execution).refused(404, "not_found");
 }
 
 #[test]

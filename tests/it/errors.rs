@@ -365,6 +365,10 @@ fn config_managed_things_say_where_they_are_managed() {
             .refused(405, "config_managed")
             .saying(section)
             .saying("server.toml");
+        // No parameter would make it work.
+        person
+            .call(method, &format!("{path}?force=true"), &[], b"{}")
+            .refused(405, "config_managed");
         s.nobody()
             .call(method, path, &[], b"{}")
             .refused(401, "unauthenticated");

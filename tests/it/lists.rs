@@ -121,7 +121,7 @@ fn bad_filters_are_400() {
     let s = Server::shop();
     for query in [
         "status=open",
-        "operation=execute",
+        "operation=select",
         "limit=-1",
         "limit=ten",
         "offset=-1",
@@ -296,4 +296,76 @@ fn what_somebody_has_decided_is_listed_with_their_vote() {
     s.admin()
         .get(&format!("{path}&pending_for_me=true"))
         .refused(400, "validation_error");
+}
+
+#[test]
+fn lists_are_for_whom_a_request_can_be_shown() {
+    let auditor = "[[auth.roles]]\nname = \"auditor\"\npermissions = [\"audit.view\"]\n";
+    let s = Server::with(&format!("{SHOP}{auditor}"));
+    let request = s.requester().submit("production", UPDATE);
+    let stranger = s.person("stranger", &["auditor"]);
+    for query in ["", "?pending_for_me=true", "?decided_by_me=true"] {
+        let answer = stranger.get(&format!("/api/requests{query}"));
+        answer.refused(403, "forbidden").saying("request.view");
+    }
+    // Whom a workflow names may look, also while nothing waits for them.
+    let named = s.person("approver-two", &["auditor"]);
+    named.approve(&request).is(200);
+    assert!(named.ids("pending_for_me=true").is_empty());
+    assert_eq!(named.ids(""), [request.id]);
+}
+
+#[test]
+fn what_waits_for_somebody_is_filtered_before_it_is_cut() {
+    let s = Server::shop();
+    let old = s.requester().submit("production", UPDATE);
+    for _ in 0..3 {
+        s.person("other", &["developer"])
+            .submit("production", UPDATE);
+    }
+    let page = s
+        .approver()
+        .get("/api/requests?pending_for_me=true&user=requester&limit=1");
+    page.is(200);
+    assert_eq!(page.json["requests"][0]["id"], old.id.as_str());
+    assert_eq!(page.json["total"], 1);
+    assert_eq!(page.json["next_cursor"], json!(null));
+}
+
+#[test]
+fn operations_are_found_by_the_words_that_submit_them() {
+    let s = Server::shop();
+    let write = s.requester().submit("development", UPDATE);
+    let read = s.requester().submit("development", SELECT);
+    for word in ["execute_query", "execute", "query"] {
+        assert_eq!(
+            s.admin().ids(&format!("operation={word}")),
+            [read.id.as_str(), write.id.as_str()]
+        );
+        let created = s.events(&format!(
+            "event_type=request.auto_approved&operation={word}"
+        ));
+        assert_eq!(created.len(), 2);
+    }
+    assert_eq!(s.admin().ids("operation=execute_dml"), [write.id.as_str()]);
+}
+
+#[test]
+fn approvers_are_in_the_order_of_the_workflow_also_when_repeated() {
+    let toml = SHOP.replace(
+        "[[workflows.steps.approvers]]\n",
+        "[[workflows.steps.approvers]]\nuser = \"zoe\"\n\n[[workflows.steps.approvers]]\n",
+    );
+    let s = Server::with(&toml);
+    let body = json!({"database": "shop", "environment": "production", "detail": UPDATE, "idempotency_key": "k"});
+    let made = s.requester().post("/api/requests", &body);
+    let again = s.requester().post("/api/requests", &body);
+    made.is(201);
+    again.is(200);
+    assert_eq!(made.json["approvers"][0], "user:zoe");
+    assert_eq!(again.json["approvers"], made.json["approvers"]);
+    let shown = s
+        .requester()
+        .get(&format!("/api/requests/{}", made.text("id")));
+    assert_eq!(shown.json["next_approvers"], made.json["approvers"]);
 }

@@ -160,6 +160,15 @@ fn failure_alone_is_not_description_and_part_of_one_is() {
         shown.json["last_sync"]["error_message"],
         "no rights on `orders`"
     );
+    // Without one, what was described stays, and the attempt is shown.
+    let tables = shown.json["tables"].clone();
+    part.as_object_mut().unwrap().remove("snapshot");
+    part["error_message"] = "cut off".into();
+    sync(&agent, &part).is(200);
+    let shown = show(&s, "").is(200);
+    assert_eq!(shown.json["tables"], tables);
+    assert_eq!(shown.json["last_sync"]["status"], "partial");
+    assert_eq!(shown.json["last_sync"]["error_message"], "cut off");
 }
 
 #[test]

@@ -60,7 +60,6 @@ fn a_token_is_shown_once() {
 fn bad_tokens_are_not_issued() {
     let s = server();
     for (field, value) in [
-        ("subject_id", json!("")),
         ("subject_id", json!("system")),
         ("subject_id", json!("a\0b")),
         ("subject_id", json!("s".repeat(300))),
@@ -429,4 +428,22 @@ fn an_agent_token_is_an_agent_whatever_it_says() {
     agent.person.get("/api/me").refused(403, "forbidden");
     let request = s.requester().submit("development", SELECT);
     assert_eq!(ids(&agent.poll()), [request.id]);
+}
+
+#[test]
+fn a_token_is_for_somebody() {
+    let s = Server::shop();
+    for body in [
+        json!({}),
+        json!({"subject_type": "user"}),
+        json!({"subject_id": null, "subject_type": "user", "roles": []}),
+        json!({"subject_id": "", "subject_type": "user", "roles": []}),
+    ] {
+        let answer = s.admin().post("/api/tokens", &body);
+        answer.refused(400, "validation_error");
+        assert_eq!(
+            answer.json["error"]["message"], "subject_id is required",
+            "{body}"
+        );
+    }
 }

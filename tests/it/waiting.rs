@@ -216,6 +216,12 @@ fn a_draining_server_takes_nothing_new_and_finishes_what_runs() {
     let nobody = s.nobody();
     let stopping = s.stop_in_background();
     eventually("draining", || nobody.get("/ready").status == 503);
+    let ready = nobody.get("/ready").json;
+    assert_eq!(ready["status"], "draining");
+    assert_eq!(
+        ready["checks"],
+        json!({"sqlite": "ok", "result_store": "ok"})
+    );
     nobody.get("/health").is(200);
     requester
         .create("development", SELECT)

@@ -181,6 +181,13 @@ impl Workflow {
         format!("wf:{database}:{environment}:{}", &hash[..12])
     }
 
+    /// Selectors of a step, counted from 0, in the order of the configuration; none beyond the last.
+    pub fn approvers_of(&self, step: u32) -> Vec<String> {
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        let approvers = self.steps.get(index).into_iter().flat_map(|s| &s.approvers);
+        approvers.map(|a| a.selector.to_string()).collect()
+    }
+
     /// Whether it applies to this operation.
     pub fn takes(&self, operation: Operation) -> bool {
         self.operations.is_empty() || self.operations.contains(&operation)

@@ -70,14 +70,18 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         database: query.text("database")?,
         environment: query.text("environment")?,
         request_id: query.text("request_id")?,
-        operation: query.one_of("operation", "the name of an operation", |text| {
-            Operation::parse(text).map(|o| o.as_str().to_owned())
+        operations: query.one_of("operation", "the name of an operation", |text| {
+            let names: Vec<&str> = Operation::parse_filter(text)?
+                .into_iter()
+                .map(Operation::as_str)
+                .collect();
+            Some(json!(names).to_string())
         })?,
         to_status: query.one_of("status", "the name of a status", |text| {
             Status::parse(text).map(|s| s.as_str().to_owned())
         })?,
-        since: query.time("since")?,
-        until: query.time("until")?,
+        since: query.time("since", false)?,
+        until: query.time("until", true)?,
         before: paging.before,
     };
     let (limit, offset) = (paging.limit, paging.offset);

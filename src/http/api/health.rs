@@ -59,9 +59,6 @@ pub fn health(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
 /// `GET /ready`
 pub fn ready(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
     let app = &context.app;
-    if app.is_draining() {
-        return not_ready(json!({"status": "draining"}));
-    }
     let database = app.store.probe();
     if let Err(error) = &database {
         log::error!("the database does not work: {error}");
@@ -75,6 +72,9 @@ pub fn ready(context: &HttpContext, _: &RoutedRequest) -> HandlerResult {
     let copy = app.store.copy_allows_writes();
     if let Some(works) = copy {
         checks["replication"] = word(works).into();
+    }
+    if app.is_draining() {
+        return not_ready(json!({"status": "draining", "checks": checks}));
     }
     if sqlite && result_store && copy != Some(false) {
         return replies::json(200, &json!({"status": "ok", "checks": checks}));

@@ -227,15 +227,10 @@ fn name_fixes(context: &mut Map<String, Value>) {
     }
 }
 
-/// Selectors of the step that a pending request is in.
+/// Selectors that a pending request waits for.
 fn next_approvers(request: &Request, workflow: Option<&Workflow>) -> Vec<String> {
-    let index = usize::try_from(request.current_step).unwrap_or(usize::MAX);
-    workflow
-        .filter(|_| request.status() == Status::Pending)
-        .and_then(|w| w.steps.get(index))
-        .map(|step| step.approvers.iter().map(|a| a.selector.to_string()))
-        .map(Iterator::collect)
-        .unwrap_or_default()
+    let waits = workflow.filter(|_| request.status() == Status::Pending);
+    waits.map_or_else(Vec::new, |w| w.approvers_of(request.current_step))
 }
 
 /// Adds who is known to be able to give an approval.

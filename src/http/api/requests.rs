@@ -121,7 +121,11 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         requester: query.text("user")?,
         database: query.text("database")?,
         environment: query.text("environment")?,
-        operation: query.one_of("operation", "the name of an operation", Operation::parse)?,
+        operations: query.one_of(
+            "operation",
+            "the name of an operation",
+            Operation::parse_filter,
+        )?,
         voter: decided.then(|| caller.subject.clone()),
         before: paging.before,
     };

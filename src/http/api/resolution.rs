@@ -23,7 +23,7 @@ pub fn resolve(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> H
             .ok_or_else(|| Error::invalid(format!("query parameter `{name}` is missing")))
     };
     let target = Target::new(&needed("database")?, &needed("environment")?)?;
-    let operation = match query.text("operation")? {
+    let operation = match query.text("operation")?.filter(|name| !name.is_empty()) {
         Some(name) => Some(
             Operation::parse_input(&name)
                 .ok_or_else(|| Error::invalid(format!("unknown operation `{}`", Shown(&name))))?,

@@ -51,6 +51,8 @@ const FIELDS: [&str; 8] = [
 
 fn asked(body: &JsonFields) -> Result<TokenRequest, Error> {
     body.only(&FIELDS)?;
+    let subject_id = body.text("subject_id")?.filter(|id| !id.is_empty());
+    let subject_id = subject_id.ok_or_else(|| Error::invalid("subject_id is required"))?;
     let subject_type = SubjectType::parse(&body.needed_text("subject_type")?)
         .ok_or_else(|| Error::invalid("field `subject_type` must be `user` or `agent`"))?;
     let expires_at = match body.text("expires_at")? {
@@ -61,7 +63,7 @@ fn asked(body: &JsonFields) -> Result<TokenRequest, Error> {
     };
     let (roles, is_ceiling) = roles(body, subject_type)?;
     Ok(TokenRequest {
-        subject_id: body.needed_text("subject_id")?,
+        subject_id,
         subject_type,
         name: body.text("name")?,
         roles,

@@ -11,8 +11,7 @@ use crate::http::replies;
 use crate::http::route::{HandlerResult, RoutedRequest};
 use serde_json::{Map, Value, json};
 
-/// People of one page where the caller does not say, and at most.
-const PEOPLE_DEFAULT: u32 = 200;
+/// People of one page, where the caller does not say less.
 const PEOPLE_MAX: u32 = 1000;
 /// The warning for a person whom server.toml names.
 const MANAGED: &str = "this user is managed by server.toml: the status there comes back with the next start or reload; \
@@ -22,10 +21,11 @@ const NOT_HERE: [&str; 5] = ["role", "roles", "groups", "subject_type", "status"
 
 /// `GET /api/users`
 pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
-    let (limit, offset) = ask.query().window(PEOPLE_DEFAULT, PEOPLE_MAX)?;
+    let (limit, offset) = ask.query().window(PEOPLE_MAX, PEOPLE_MAX)?;
     let people = users::list(&context.app, caller, limit, offset)?;
     let people: Vec<Value> = people.iter().map(shown).collect();
-    replies::json(200, &json!({"users": people}))
+    let answer = json!({"users": people, "limit": limit, "offset": offset});
+    replies::json(200, &answer)
 }
 
 /// `GET /api/users/{id}`
@@ -37,7 +37,7 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 /// `PATCH /api/users/{id}`
 pub fn update(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let body = ask.body()?;
-    if let Some(name) = NOT_HERE.iter().find(|name| body.has(name)) {
+    if let Some(name) = NOT_HERE.iter().find(|name| body.mentions(name)) {
         return Err(Error::invalid(format!("field `{name}` cannot be changed here"))
             .hint("roles and groups come from server.toml and tokens; suspend and activate are calls of their own"));
     }

@@ -335,7 +335,7 @@ pub fn command(context: &HttpContext, call: &SlackCall) -> HandlerResult {
 /// Where somebody may make requests, in order.
 fn targets(app: &App, caller: &Caller) -> Vec<String> {
     let may = |target: &Target| {
-        [Permission::RequestCreate]
+        [Permission::RequestCreate, Permission::RequestCreateSelect]
             .into_iter()
             .any(|permission| caller.may_on(permission, target))
     };

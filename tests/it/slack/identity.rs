@@ -256,3 +256,16 @@ fn a_vote_is_for_the_request_as_it_was_shown() {
     );
     request.is("approved");
 }
+
+#[test]
+fn who_may_only_read_makes_requests_that_read() {
+    let slack = FakeSlack::start();
+    let reads = "[[auth.role_bindings]]\nrole = \"readonly\"\nsubjects = [\"reader\"]\n";
+    let s = Server::with(&format!("{SHOP}{reads}{}", slack.section()));
+    s.person("reader", &["readonly"]).get("/api/me").is(200);
+    link(&s.admin(), "reader", "U0READER");
+    s.command("U0READER", "execute").is(200);
+    let open = slack.nth("views.open", 1);
+    let dialog = written_in(&open.body);
+    assert!(dialog.contains("production"), "{dialog}");
+}
