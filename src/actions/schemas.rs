@@ -1,4 +1,4 @@
-//! What agents say of their databases: taken in, remembered for risk, and shown.
+//! What agents say of their databases: accepted, remembered for risk, and shown.
 
 use super::{App, dialects};
 use crate::domain::actor::Caller;

@@ -45,7 +45,7 @@ pub struct ServeOptions {
     pub standby: bool,
 }
 
-/// Serves until SIGTERM or SIGINT; a second one ends it at once. SIGHUP takes a changed configuration over.
+/// Serves until SIGTERM or SIGINT; a second one ends it at once. SIGHUP puts a changed configuration in effect.
 pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     logging::start(&config.logging);

@@ -70,7 +70,7 @@ fn is_removed(jobs: &JobState, objects: &dyn Objects, object: &ObjectMeta) -> Re
     if object.stored_at > old {
         return Ok(false);
     }
-    // No report of this execution is taken in meanwhile: it would write the object that is about to go.
+    // No report of this execution is handled meanwhile: it would write the object that is about to go.
     let Ok(_turn) = app.caches.reports.begin(execution) else {
         return Ok(false);
     };

@@ -17,7 +17,7 @@ pub use measured::Measured;
 pub use s3::S3;
 
 /// A place that keeps result objects. Keys are `<request id>/<execution id>`; an object is written whole or not at
-/// all. It is written again only by a report that repeats one that was not taken in.
+/// all. It is written again only by a report that repeats one that was not accepted.
 pub trait Objects: Send + Sync {
     /// `local` or `s3`.
     fn backend(&self) -> &'static str;

@@ -238,7 +238,8 @@ impl Store {
         }
     }
 
-    /// Commits what holds of a batch, in the transaction that began; which group its answers have to wait for, unless nothing was committed.
+    /// Commits what holds of a batch, in the transaction that began. Returns which group its answers have to wait for;
+    /// none where nothing was committed.
     fn commit_batch(
         &self,
         connection: &Connection,

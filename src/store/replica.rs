@@ -83,14 +83,15 @@ impl CopyState {
         !(self.lock().broken && is_full()) && self.replica.may_write()
     }
 
-    /// Notes that a group was committed, or that one wrote nothing; which group its answers have to wait for.
+    /// Notes that a group was committed, or that one wrote nothing. Returns which group its answers have to wait for.
     fn committed(&self, wrote: bool) -> u64 {
         let mut progress = self.lock();
         progress.committed += u64::from(wrote);
         progress.committed
     }
 
-    /// Waits until the copy has the group; whether it has. When it fails, `changes` are kept, to be announced later.
+    /// Waits until the copy has the group. Returns whether it has. When it fails, `changes` are kept, to be announced
+    /// later.
     fn confirm(&self, store: &Store, group: u64, changes: impl FnOnce() -> Vec<Change>) -> bool {
         let mut progress = self.lock();
         let failures = progress.failures;

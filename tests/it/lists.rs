@@ -351,7 +351,7 @@ fn operations_are_found_by_the_words_that_submit_them() {
 }
 
 #[test]
-fn approvers_are_in_the_order_of_the_workflow_also_when_repeated() {
+fn approvers_are_in_the_order_of_the_workflow_when_repeated() {
     let toml = SHOP.replace(
         "[[workflows.steps.approvers]]\n",
         "[[workflows.steps.approvers]]\nuser = \"zoe\"\n\n[[workflows.steps.approvers]]\n",

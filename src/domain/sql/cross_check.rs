@@ -196,7 +196,7 @@ fn kind_of(token: &Token) -> Option<TokenKind> {
     })
 }
 
-/// Parses the statement of `piece`, whose parser tokens are (the end of) `tokens`.
+/// Parses the statement of `stmt`, whose parser tokens are (the end of) `tokens`.
 ///
 /// # Errors
 /// Where the parser stops; the message names no literal.

@@ -75,7 +75,7 @@ pub(super) fn spaced_calls(stmt: &StatementTokens<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-/// The first thing in `piece` that makes even a query a write: why, and the token it is.
+/// The first thing in a statement that makes even a query a write: why, and the token it is.
 pub(super) fn first_danger(
     stmt: &StatementTokens<'_>,
     dialect: Dialect,

@@ -16,7 +16,7 @@ use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{CopySource, CopyTarget, SetExpr, Statement};
 
-/// Judges the statement of `piece`, the `number`th of its text; `hint_sets` where an optimizer hint changes a setting.
+/// Judges the statement of `stmt`, the `number`th of its text; `hint_sets` where an optimizer hint changes a setting.
 pub(super) fn judge(
     stmt: &StatementTokens<'_>,
     tokens: Tokens,

@@ -9,7 +9,7 @@ use super::dangerous::DESCRIBING_PRAGMAS;
 use super::token::{StatementTokens, TokenKind};
 use crate::domain::dialect::Dialect;
 
-/// The verdict of the first words of `piece`.
+/// The verdict of the first words of a statement.
 pub(super) fn judge(stmt: &StatementTokens<'_>, dialect: Dialect) -> Leading {
     use Category::{CodeExecution, PrivilegeDdl, SecurityBoundary, TxControl};
     if dialect == Dialect::MySql && writes_file(stmt) {

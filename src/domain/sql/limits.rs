@@ -86,7 +86,7 @@ impl Complexity {
     }
 }
 
-/// Counts `piece`.
+/// Counts what may be too much in a statement.
 pub(super) fn complexity(stmt: &StatementTokens<'_>) -> Complexity {
     let mut total = Complexity {
         chain: 0,

@@ -1,4 +1,4 @@
-//! What agents say of the tables of their databases, taken in and shown.
+//! What agents say of the tables of their databases, accepted and shown.
 
 use crate::actions::schemas::{self, Described, Description};
 use crate::domain::actor::Caller;

@@ -148,7 +148,7 @@ fn check_end(connection: &Connection, head: &Head) -> Result<(), Error> {
     Ok(())
 }
 
-/// After the migrations: makes the triggers and takes the sums over, or computes them by the recipe of this version.
+/// After the migrations: makes the triggers and continues the sums, or computes them by the recipe of this version.
 /// Returns whether a new baseline is due, because nothing signed covers these sums yet.
 pub(in crate::store) fn settle(
     connection: &Connection,
