@@ -14,8 +14,8 @@ pub enum WakeMode {
     All,
 }
 
-/// Everything that waits: other policies may have taken a right away, or given one. Announced when they are in effect,
-/// which is after the commit that stores them.
+/// Everything that waits: other policies may have taken a right away, or given one, and a suspension strikes votes that an
+/// activation has count again. Announced when they are in effect, which is after the commit that stores them.
 pub const POLICIES: &str = "policies";
 
 /// Lists of what waits for a decision. Announced when a request starts to wait, moves a step on, or waits no longer.
@@ -117,7 +117,10 @@ fn of_identity(change: &IdentityChange) -> Vec<(String, WakeMode)> {
     match change {
         IdentityChange::TokenRevoked { token_id, .. } => vec![(token(token_id), WakeMode::All)],
         IdentityChange::UserActivated(user) | IdentityChange::UserSuspended(user) => {
-            vec![(subject(&user.id), WakeMode::All)]
+            vec![
+                (subject(&user.id), WakeMode::All),
+                (POLICIES.to_owned(), WakeMode::All),
+            ]
         }
         IdentityChange::SessionEnded { id, .. } => vec![(session(id), WakeMode::All)],
         IdentityChange::AgentRegistered { .. }

@@ -73,6 +73,29 @@ fn vote_of_a_suspended_person_is_struck_out_until_activation() {
 }
 
 #[test]
+fn a_held_look_is_answered_when_a_vote_stops_counting() {
+    let s = shop(TWO_AND_ONE);
+    let request = submit(&s);
+    reader(&s, "op-one").approve(&request).is(200);
+    let context = s.admin().show(&request).json["context"].clone();
+    let plans = context["status"].as_str().unwrap_or("none").to_owned();
+    let held = |votes: &str| {
+        let path = request.path(&format!("?wait=30&seen=pending:0:none:{plans}:{votes}"));
+        let waiting = s.admin().begin("GET", &path, &[], b"");
+        s.until_parked(1);
+        waiting
+    };
+    let counts =
+        |shown: Value| shown["approval_progress"]["steps"][0]["approvals"][0]["counts"].clone();
+    let waiting = held("1");
+    suspend(&s.admin(), "op-one").is(200);
+    assert_eq!(counts(waiting.answer().is(200).json), false);
+    let waiting = held("1-1");
+    activate(&s.admin(), "op-one").is(200);
+    assert_eq!(counts(waiting.answer().is(200).json), true);
+}
+
+#[test]
 fn activation_approves_and_dispatches_what_it_completes() {
     for (dispatch, status) in [
         ("", "approved"),

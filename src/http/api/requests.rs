@@ -185,7 +185,8 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
 
 /// `GET /api/requests/{id}`, with `?wait=` held until it moves on: from where it stands, or from where the client `seen`
 /// it last: as `status:step`, as `status:step:rehearsal` for who waits for a rehearsal too, or as
-/// `status:step:rehearsal:plans:votes` for who waits for the plans of its statements and for every vote as well.
+/// `status:step:rehearsal:plans:votes` for who waits for the plans of its statements and for every vote as well; `votes` is
+/// their number, with the number of those that do not count after a `-`, where there are some.
 pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> HandlerResult {
     let wait = ask.query().number("wait")?.unwrap_or(0).min(WAIT_SECS_MAX);
     let watch = match ask.may_wait(wait) {
@@ -204,7 +205,11 @@ pub fn show(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
     let rehearsal = rehearsal.map_or("none", |r| r.status_at(detail.now).as_str());
     let rehearsed = format!("{step}:{rehearsal}");
     let plans = detail.plans().unwrap_or("none");
-    let whole = format!("{rehearsed}:{plans}:{}", detail.votes.len());
+    let votes = detail.votes.len();
+    let whole = match detail.votes.iter().filter(|v| !v.counts).count() {
+        0 => format!("{rehearsed}:{plans}:{votes}"),
+        struck => format!("{rehearsed}:{plans}:{votes}-{struck}"),
+    };
     let seen = ask.query().text("seen")?;
     let asks_for_all = seen.as_ref().is_some_and(|s| s.matches(':').count() > 2);
     let stands = if asks_for_all { &whole } else { &rehearsed };
