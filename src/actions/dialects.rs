@@ -9,6 +9,7 @@ use crate::domain::request::Request;
 use crate::domain::sql::{Analysis, DialectFact};
 use crate::error::Error;
 use crate::store::View;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What is known of a target's dialect.
@@ -120,6 +121,38 @@ pub(super) fn ensure_current(
         ),
     )
     .hint("make a new request"))
+}
+
+/// The dialects that targets have now, each looked up once.
+#[derive(Default)]
+pub(super) struct KnownDialects(HashMap<Target, Option<Dialect>>);
+
+impl KnownDialects {
+    /// Whether [`ensure_current`] accepts a request.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_current(
+        &mut self,
+        policies: &Policies,
+        view: &View,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let target = &request.target;
+        if policies.database(target).is_none() {
+            return Ok(false);
+        }
+        let known = match self.0.get(target) {
+            Some(known) => *known,
+            None => {
+                let known = of_target(policies, view, target, now)?.known;
+                self.0.insert(target.clone(), known);
+                known
+            }
+        };
+        Ok(request.dialect.holds(known))
+    }
 }
 
 /// Refuses an agent that may not run what was read in that dialect.

@@ -3,6 +3,7 @@
 use super::App;
 use super::approvers::{NamedApprovers, of_step};
 use super::awaited::{self, NextAction};
+use super::dialects::KnownDialects;
 use super::unreadable::{self, frozen_if_corrupt};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
@@ -315,6 +316,7 @@ pub fn list_pending_for(
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut total, mut unread) = (0, Vec::new());
     let mut last = LastWorkflow::default();
+    let (active, mut dialects) = (app.active(), KnownDialects::default());
     // All at once: to find the first of many costs as much as to find some thousands.
     let most = u32::try_from(CANDIDATES_MAX).unwrap_or(u32::MAX);
     let found = app
@@ -336,7 +338,9 @@ pub fn list_pending_for(
                 cursor = request.seq;
                 let judged = view.listed(request, |request| {
                     let workflow = last.read(&request, workflow)?;
-                    if !can_approve(view, caller, &request, workflow, now)? {
+                    if !can_approve(view, caller, &request, workflow, now)?
+                        || !dialects.is_current(&active.policies, view, &request, now)?
+                    {
                         return Ok(());
                     }
                     if total >= offset && items.len() <= wanted {

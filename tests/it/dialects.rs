@@ -266,7 +266,14 @@ fn request_whose_dialect_has_changed_goes_nowhere() {
         .submit("production", PLAIN)
         .approved_by(&s.approver());
     let dispatched = person.submit("development", PLAIN).is_dispatched();
+    let inbox = |s: &Server| {
+        let answer = s.approver().get("/api/requests?pending_for_me=true");
+        answer.is(200).list("requests").len()
+    };
+    assert_eq!(inbox(&s), 1);
     agent(&s, "sqlite");
+    // It waits for nobody who could decide on it.
+    assert_eq!(inbox(&s), 0);
     s.approver()
         .approve(&waiting)
         .refused(409, "dialect_changed")
@@ -289,6 +296,7 @@ fn request_whose_dialect_has_changed_goes_nowhere() {
         .refused(409, "dialect_changed");
     // And as it was again, it goes on.
     let s = s.restart_with(&speaking("postgresql"));
+    assert_eq!(inbox(&s), 1);
     s.approver().approve(&waiting).is(200);
     s.requester().resume(&approved).is(200);
     s.agent("agent-postgresql").claim(&dispatched.id);
