@@ -10,7 +10,7 @@ use crate::domain::change::{Change, IdentityChange};
 use crate::domain::session::{
     ConsoleSession, SESSION_SECS_MAX, SESSIONS_PER_PERSON_MAX, SessionEnd, StoredSession,
 };
-use crate::domain::sign_in::{CodeGrant, SIGN_IN_SECS_MAX, SignInAttempt};
+use crate::domain::sign_in::{CodeGrant, ExchangedCode, SIGN_IN_SECS_MAX, SignInAttempt};
 use crate::error::{Error, ErrorKind};
 use crate::store::{Verdict, View};
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub enum SignInFailure {
     /// The ID token does not count.
     Token,
     Suspended,
+    /// The provider does not know this server.
+    Client,
     /// The provider, or we, cannot now.
     Unavailable,
 }
@@ -82,6 +84,7 @@ impl SignInFailure {
             SignInFailure::Denied => "denied",
             SignInFailure::Token => "token",
             SignInFailure::Suspended => "suspended",
+            SignInFailure::Client => "client",
             SignInFailure::Unavailable => "unavailable",
         }
     }
@@ -187,7 +190,11 @@ fn signed_in(
     };
     let token = browser.exchange.id_token(&grant);
     let token = token.map_err(|_| SignInFailure::Unavailable)?;
-    let token = token.ok_or(SignInFailure::Denied)?;
+    let token = match token {
+        ExchangedCode::IdToken(token) => token,
+        ExchangedCode::CodeRefused => return Err(SignInFailure::Denied),
+        ExchangedCode::ClientRefused => return Err(SignInFailure::Client),
+    };
     let vouched = id_token(app, &token, &attempt.nonce(key), now);
     let (claims, issuer) = vouched.map_err(|rejected| match rejected {
         Rejection::Refused(reason) => {

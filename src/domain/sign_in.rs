@@ -18,11 +18,21 @@ pub trait CodeExchange: Send + Sync {
     /// `unavailable` when the provider cannot be reached, or too many ask.
     fn authorization_endpoint(&self) -> Result<String, Error>;
 
-    /// The ID token that the provider gives for `code`; none where it refuses.
+    /// What the provider gives for `code`.
     ///
     /// # Errors
     /// As above.
-    fn id_token(&self, grant: &CodeGrant) -> Result<Option<String>, Error>;
+    fn id_token(&self, grant: &CodeGrant) -> Result<ExchangedCode, Error>;
+}
+
+/// What an identity provider gives for a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExchangedCode {
+    IdToken(String),
+    /// It does not take the code: it has ended, or was used.
+    CodeRefused,
+    /// It does not know this server by its `client_id` and secret, or lets it sign nobody in.
+    ClientRefused,
 }
 
 /// What an ID token is asked for with.

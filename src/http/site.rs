@@ -101,10 +101,20 @@ pub(super) fn csrf_token_of(context: &HttpContext, call: &HttpRequest) -> Option
     session(context, call).map(csrf_token)
 }
 
-/// Whether somebody is at the browser: a page that waits for news, or says so, is open whether anybody looks or not.
+/// Whether somebody is at a page of ours: one that waits for news, or says so, is open whether anybody looks or not, and
+/// what a page of another site asks for keeps nobody's session.
 pub(super) fn is_attended(call: &HttpRequest) -> bool {
     let waits = || Query::new(call.query.as_deref()).has("wait");
-    call.resume.is_none() && call.header(UNATTENDED_HEADER).is_none() && !waits()
+    call.resume.is_none()
+        && call.header(UNATTENDED_HEADER).is_none()
+        && !is_of_another_site(call)
+        && !waits()
+}
+
+/// Whether the browser says that a page of another site, or of another host of our domain, made the call.
+fn is_of_another_site(call: &HttpRequest) -> bool {
+    let from = call.header("sec-fetch-site");
+    from.is_some_and(|from| !matches!(from, "same-origin" | "none"))
 }
 
 /// Refuses a call in a session that no page of ours made. Another host of our domain is another site here, although
@@ -117,13 +127,9 @@ pub(super) fn is_ours(context: &HttpContext, call: &HttpRequest) -> Result<(), E
     let site = Site::of(context, call);
     let origin = call.header("origin");
     let is_foreign = origin.is_some_and(|o| site.is_none_or(|site| site.origin != o));
-    let comes_from_elsewhere = match call.header("sec-fetch-site") {
-        None | Some("same-origin") => false,
-        // Somebody typed the address of what they read.
-        Some("none") => is_change,
-        Some(_) => true,
-    };
-    if is_foreign || comes_from_elsewhere {
+    // Somebody may type the address of what they read, not of what they change.
+    let is_typed_change = is_change && call.header("sec-fetch-site") == Some("none");
+    if is_foreign || is_typed_change || is_of_another_site(call) {
         let message = "this call was made by a page of another site";
         return Err(Error::new(ErrorKind::Forbidden, "cross_site", message)
             .hint("behind a proxy, `public_url` must be the address that people open"));

@@ -9,7 +9,7 @@ use super::http::{Http, OutboundFailure};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Oidc;
 use crate::crypto::base64_text;
-use crate::domain::sign_in::{CodeExchange, CodeGrant};
+use crate::domain::sign_in::{CodeExchange, CodeGrant, ExchangedCode};
 use crate::error::Error;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -133,7 +133,7 @@ impl CodeClient {
         &self,
         endpoints: &ProviderEndpoints,
         grant: &CodeGrant,
-    ) -> Result<Option<String>, OutboundFailure> {
+    ) -> Result<ExchangedCode, OutboundFailure> {
         let mut fields: Vec<(&str, &str)> = vec![
             ("grant_type", "authorization_code"),
             ("code", grant.code),
@@ -171,10 +171,19 @@ impl CodeClient {
         let text = |name: &str| answered.as_ref()?.get(name)?.as_str();
         match answer.status {
             200 => match text("id_token") {
-                Some(token) => Ok(Some(token.to_owned())),
+                Some(token) => Ok(ExchangedCode::IdToken(token.to_owned())),
                 None => Err(OutboundFailure::new("its answer has no id_token")),
             },
-            400 | 401 if text("error") == Some("invalid_grant") => Ok(None),
+            400 | 401 if text("error") == Some("invalid_grant") => Ok(ExchangedCode::CodeRefused),
+            // RFC 6749, 5.2: 401 is about the client as well.
+            401 => Ok(client_refused()),
+            400 if matches!(
+                text("error"),
+                Some("invalid_client" | "unauthorized_client")
+            ) =>
+            {
+                Ok(client_refused())
+            }
             status => Err(OutboundFailure::new(format!(
                 "its token endpoint answered {status}"
             ))),
@@ -187,7 +196,7 @@ impl CodeExchange for CodeClient {
         Ok(self.endpoints()?.authorization)
     }
 
-    fn id_token(&self, grant: &CodeGrant) -> Result<Option<String>, Error> {
+    fn id_token(&self, grant: &CodeGrant) -> Result<ExchangedCode, Error> {
         let endpoints = self.endpoints()?;
         let _slot = self.slot()?;
         self.ask(&endpoints, grant).map_err(|why| unreachable(&why))
@@ -205,6 +214,13 @@ pub fn form_encoded(fields: &[(&str, &str)]) -> String {
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, FORM).to_string()
+}
+
+fn client_refused() -> ExchangedCode {
+    log::warn!(
+        "nobody can sign in by browser: the identity provider refuses auth.oidc.client_id with its secret"
+    );
+    ExchangedCode::ClientRefused
 }
 
 fn unreachable(why: &OutboundFailure) -> Error {

@@ -1,6 +1,6 @@
 //! Sign-ins that sign nobody in, and calls in a session that no page of ours made.
 
-use super::{SITE, cookies, house, house_with};
+use super::{HOUR, SITE, cookies, house, house_with};
 use crate::support::{Idp, Key, Mood, SHOP, Server, key_set};
 use dbward::http::route::Guarded;
 use dbward::http::router::ROUTES;
@@ -123,6 +123,13 @@ fn foreign_id_token_is_refused() {
         assert_eq!(h.failure(&answer), "unavailable");
         h.idp.mood(Mood::Well);
     }
+    // One that does not know this server: trying again does not help.
+    let begun = h.begin();
+    let code = h.code(&begun, "ann", json!({}));
+    h.idp.mood(Mood::Status(401));
+    let answer = h.back(&begun.cookie, &begun.asked["state"], &code);
+    assert_eq!(h.failure(&answer), "client");
+    h.idp.mood(Mood::Well);
     assert!(h.s.events("event_type=session.started").is_empty());
 }
 
@@ -201,6 +208,21 @@ fn another_host_of_the_domain_reads_nothing_with_a_session() {
     // A page of ours, and somebody who typed the address.
     from("sec-fetch-site", "same-origin").is(200);
     from("sec-fetch-site", "none").is(200);
+}
+
+#[test]
+fn another_host_of_the_domain_keeps_no_session_alive() {
+    let h = house();
+    let ann = h.sign_in("ann");
+    h.s.turn(HOUR - 60);
+    let headers = [
+        ("cookie", ann.cookie.as_str()),
+        ("sec-fetch-site", "same-site"),
+    ];
+    let answer = h.s.nobody().get_with("/api/me", &headers);
+    answer.refused(403, "cross_site");
+    h.s.turn_only(120);
+    h.get(&ann, "/api/me").is(401);
 }
 
 #[test]
