@@ -3,15 +3,41 @@ import { h } from "./dom.js";
 import { get } from "./api.js";
 import { card, copy, pill } from "./parts.js";
 
-const AGENT = `dbward token create --subject agent-1 --agent --format quiet --output agent-token
-dbward agent --config agent.toml`;
-const WORKFLOW = `[[workflows]]
+// These work as they are pasted, and are those of docs/first-team.md: a test holds them against it.
+const POLICY = `[[databases]]
+name = "app"
+environments = ["production"]
+dialect = "sqlite"
+
+[[workflows]]
 database = "app"
 environment = "production"
 [[workflows.steps]]
 [[workflows.steps.approvers]]
-group = "dba"`;
-const PEOPLE = `dbward token create --subject alice --format quiet`;
+group = "team"
+
+[[auth.groups]]
+name = "team"
+members = ["alice", "bob"]
+
+[[auth.role_bindings]]
+role = "developer"
+groups = ["team"]`;
+const AGENT = `[server]
+url = "${location.origin}"
+token_file = "state/agent-token"
+
+[agent]
+state_dir = "agent-state"
+
+[[databases]]
+name = "app"
+environment = "production"
+driver = "sqlite"
+path = "app.db"`;
+const START = `dbward agent --config agent.toml`;
+const PEOPLE = `dbward token create --subject alice --format quiet --output alice-token
+dbward token create --subject bob --format quiet --output bob-token`;
 
 function command(text, what) {
   return h("div", { class: "command" }, h("pre", { tabindex: "0", "aria-label": what }, text), h("button", { class: "button small", type: "button", "aria-label": `Copy ${what}`, onclick: () => copy(text, what[0].toUpperCase() + what.slice(1)) }, "Copy"));
@@ -28,9 +54,9 @@ export async function firstSteps({ signal, can, me }) {
   ]);
   const others = users.filter((u) => u.subject_type === "user" && u.id !== me.subject_id && u.last_seen_at);
   const steps = [
-    [agents.length > 0, "Connect an agent", "It runs next to a database, and only it knows how to reach it. agent.toml says where both are.", command(AGENT, "the commands")],
-    [workflows.some((w) => w.steps.length > 0), "Write a workflow", "In server.toml: who must approve what. dbward reload has it take effect.", command(WORKFLOW, "the workflow")],
-    [others.length > 0, "Invite people", "Give each a token of their own, or let them sign in through your identity provider: [auth.oidc] in server.toml.", command(PEOPLE, "the command")],
+    [workflows.some((w) => w.steps.length > 0), "Write a workflow", "In server.toml: which databases there are, who must approve what, and what a group may do. dbward reload has it take effect.", command(POLICY, "the workflow")],
+    [agents.length > 0, "Connect an agent", "It runs next to a database, and only it knows how to reach it. agent.toml says where both are; the first start of the server wrote the agent's token into state_dir.", [command(AGENT, "the text of agent.toml"), command(START, "the command of the agent")]],
+    [others.length > 0, "Invite people", "Each member of the group gets a token, or signs in through your identity provider: [auth.oidc] in server.toml.", command(PEOPLE, "the commands for people")],
   ];
   return h(
     "div",

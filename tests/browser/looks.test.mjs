@@ -261,9 +261,12 @@ test("a new server says what to do next, with commands to copy", async () => {
   const page = await open("/", bare.token());
   // Its workflow has been written.
   await page.getByText("1 of 3 done").waitFor(SLOW);
-  await page.getByRole("button", { name: "Copy the command", exact: true }).click();
-  await page.getByText("The command copied").waitFor(SLOW);
+  await page.getByRole("button", { name: "Copy the commands for people", exact: true }).click();
+  await page.getByText("The commands for people copied").waitFor(SLOW);
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^dbward token create --subject alice/);
+  await page.getByRole("button", { name: "Copy the text of agent.toml", exact: true }).click();
+  await page.getByText("The text of agent.toml copied").waitFor(SLOW);
+  assert.ok((await page.evaluate(() => navigator.clipboard.readText())).includes(`url = "${bare.url}"`));
   // Who finds requests here knows how to go on.
   const looked = page.waitForResponse(/api\/requests\?limit=1$/);
   await page.goto(`${demo.url}/#token=${demo.token("admin")}`);

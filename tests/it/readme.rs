@@ -93,6 +93,24 @@ fn the_first_team_works_as_written() {
     assert_eq!(downloaded, 1, "{shown}{errors}");
 }
 
+/// Everything that the console has a newcomer paste, but for the address, which is that of the page.
+#[test]
+fn the_consoles_first_steps_are_those_of_the_first_team() {
+    let page = include_str!("../../src/web/page_first.js");
+    let team = include_str!("../../docs/first-team.md");
+    let here = "http://127.0.0.1:3000";
+    let texts: Vec<String> = page
+        .split("\nconst ")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("= `")?.1.split_once("`;")?.0))
+        .map(|text| text.replace("${location.origin}", here))
+        .collect();
+    assert_eq!(texts.len(), 4);
+    for text in texts {
+        assert!(team.contains(&text), "{text}");
+    }
+}
+
 /// The session at the top of the README, as a terminal of 100 columns shows it before a demo.
 #[test]
 fn the_session_at_the_top_of_the_readme_was_seen() {
