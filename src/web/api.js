@@ -90,6 +90,7 @@ function heard(response) {
 async function send(method, path, options) {
   const headers = { accept: "application/json", ...(options.headers || {}) };
   const token = session.token();
+  if (token && !/^[\x21-\x7e]+$/.test(token)) throw new ApiError(401, { error: { code: "unauthenticated", message: "this is not a token" } });
   if (token) headers.authorization = `Bearer ${token}`;
   if (csrf && !token && method !== "GET") headers["x-csrf-token"] = csrf;
   if (Date.now() - attendedAt > ATTENDED_MS) headers["x-unattended"] = "1";
@@ -151,11 +152,14 @@ export async function get(path, options = {}) {
   return parsed(await call("GET", path, options));
 }
 
+/** An ETag as the server gave it: a proxy that compresses marks it as weak, or adds how it compressed. */
+const bare = (etag) => (etag ? etag.replace(/^W\//, "").replace(/(?:-|;)+(?:gzip|br|zstd|deflate)"$/, '"') : null);
+
 /** The body with its ETag; the body is null where the server says that nothing changed. */
 export async function tagged(path, options = {}) {
   const headers = options.etag ? { "if-none-match": options.etag } : {};
   const response = await call("GET", path, { ...options, headers });
-  return { body: await parsed(response), etag: response.headers.get("etag") };
+  return { body: await parsed(response), etag: bare(response.headers.get("etag")) };
 }
 
 export async function post(path, body, options = {}) {
@@ -170,9 +174,11 @@ export async function text(path, options = {}) {
   return (await call("GET", path, { ...options, headers: { accept: "text/plain" } })).text();
 }
 
-/** A download with the credential in its header, never in an address. */
-export async function blob(path, options = {}) {
-  return (await call("GET", path, { ...options, headers: { accept: "*/*" } })).blob();
+/** A download with the credential in its header, never in an address: what it holds, and the name that the server gives it. */
+export async function download(path, options = {}) {
+  const response = await call("GET", path, { ...options, headers: { accept: "*/*" } });
+  const [, name] = /filename="([\w.-]+)"/.exec(response.headers.get("content-disposition") || "") || [];
+  return { blob: await response.blob(), name };
 }
 
 /** A query string of what is set. */

@@ -41,6 +41,20 @@ export function fill(element, ...children) {
   return element;
 }
 
+/** Resolves once what stands now has been drawn, so that what comes next does not hold that up. */
+export function painted() {
+  if (!globalThis.requestAnimationFrame || document.hidden) return Promise.resolve();
+  return new Promise((resolve) => {
+    // A window that is hidden before it was drawn is drawn when it is seen again.
+    document.addEventListener("visibilitychange", resolve, { once: true });
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => (port1.close(), resolve());
+      port2.postMessage(null);
+    });
+  });
+}
+
 const LIES = /\r(?!\n)|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
 /** Blanks to a reader that are letters to a database. */
 const BLANKS = /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/gu;
@@ -60,6 +74,11 @@ export function plain(text, hidden = LIES) {
 /** What a database reads or returns: blanks that are not those of ASCII are shown by their code as well. */
 export function exactly(text) {
   return visible(text, LIES_AND_BLANKS);
+}
+
+/** The same where there can be no element. */
+export function exactlyPlain(text) {
+  return plain(text, LIES_AND_BLANKS);
 }
 
 /** Codes of one text that are elements; the rest is text, so that a page of such characters does not stop the browser. */

@@ -1,6 +1,6 @@
 // The audit log: search, one request's story, whether the chain holds, an export.
 import { clock, fill, h, number, plural, time } from "./dom.js";
-import { blob, get, query } from "./api.js";
+import { download, get, query } from "./api.js";
 import { empty, heading, load, pill, problem, save } from "./parts.js";
 
 const FIELDS = ["actor_id", "event_type", "request_id", "database", "environment", "since", "until"];
@@ -89,7 +89,7 @@ async function saveLog(since, holder, signal) {
   const pages = [];
   let from = since || null;
   for (let isWhole = false; !isWhole; ) {
-    const page = await blob(`/api/audit/export${query({ since: from })}`, { signal });
+    const { blob: page } = await download(`/api/audit/export${query({ since: from })}`, { signal });
     pages.push(page);
     const lines = (await page.text()).trimEnd();
     const last = JSON.parse(lines.slice(lines.lastIndexOf("\n") + 1));

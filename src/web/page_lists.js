@@ -1,5 +1,5 @@
 // Lists of requests: what waits for the caller, their own, all they may see.
-import { fill, h, number, plural, since } from "./dom.js";
+import { fill, h, number, painted, plural, since } from "./dom.js";
 import { get, query } from "./api.js";
 import { OPERATIONS, empty, heading, load, rows } from "./parts.js";
 
@@ -7,6 +7,8 @@ const STATUSES = ["pending", "approved", "auto_approved", "break_glass", "dispat
 
 /** Requests of a short list below the inbox. */
 const SHORT_MAX = 10;
+/** Decisions that a call gives, and how many calls look for those of today. */
+const [DECIDED_PAGE, DECIDED_PAGES_MAX] = [50, 4];
 
 /** What an answer of the inbox says: the newest requests, the cursor of older ones, and how many there are in words. */
 export function waits(answer) {
@@ -64,12 +66,16 @@ export async function inbox({ page, signal, me, can, context }) {
   const votes = () => load(decided, signal, () => decidedToday(signal));
   // These are extras: without them the page is whole.
   const extra = (holder, work) => work().then((content) => signal.aborted || fill(holder, content), () => {});
-  const below = () =>
-    Promise.all([
+  // What waits is on the screen before anything else is asked for.
+  const below = async () => {
+    await painted();
+    if (signal.aborted) return;
+    await Promise.all([
       votes(),
       can("token.manage") && extra(first, async () => (await import("./page_first.js")).firstSteps({ signal, can, me })),
       (can("request.resume") || can("request.create_select")) && extra(mine, () => yours(me, signal)),
     ]);
+  };
   const follow = (items) => {
     show(items);
     votes();
@@ -120,11 +126,19 @@ function keys() {
 
 /** What the caller has voted on since midnight, and what came of it; nothing where that is nothing. */
 async function decidedToday(signal) {
-  const { requests: found, next_cursor: older } = await get(`/api/requests${query({ decided_by_me: "true", limit: 50 })}`, { signal });
   const midnight = new Date();
   midnight.setHours(0, 0, 0, 0);
-  const today = found.filter((r) => new Date(r.your_vote.at) >= midnight).sort((a, b) => (a.your_vote.at < b.your_vote.at ? 1 : -Number(a.your_vote.at > b.your_vote.at)));
-  const count = `${number(today.length)}${older && today.length === found.length ? "+" : ""}`;
+  const today = [];
+  let cursor = null;
+  // They come by when they were asked for, so an old one may have been decided last.
+  for (let page = 0; page < DECIDED_PAGES_MAX && (page === 0 || cursor); page += 1) {
+    const answer = await get(`/api/requests${query({ decided_by_me: "true", limit: DECIDED_PAGE, cursor })}`, { signal });
+    today.push(...answer.requests.filter((r) => new Date(r.your_vote.at) >= midnight));
+    cursor = answer.next_cursor;
+  }
+  today.sort((a, b) => (a.your_vote.at < b.your_vote.at ? 1 : -Number(a.your_vote.at > b.your_vote.at)));
+  // What was asked for before those that were read may have been decided today as well.
+  const count = `${number(today.length)}${cursor ? "+" : ""}`;
   const more = today.length > SHORT_MAX && others(`The last ${SHORT_MAX} of ${count} are shown.`, "/requests?decided_by_me=true");
   return today.length ? [h("h2", { class: "section-label" }, "Decided today"), rows(today.slice(0, SHORT_MAX), { state: true, voted: true }), more] : null;
 }

@@ -85,8 +85,8 @@ async function lastDay(signal) {
   return [items, more];
 }
 
-/** Seconds that a request waited for people, where it did and was approved. */
-const waited = (r) => (r.total_steps > 0 && r.approved_at ? (new Date(r.approved_at) - new Date(r.created_at)) / 1000 : null);
+/** Seconds that a request waited for people, where people approved it: what runs by policy was approved as it was made. */
+const waited = (r) => (r.total_steps > 0 && r.approved_at && !r.emergency && r.approved_at !== r.created_at ? (new Date(r.approved_at) - new Date(r.created_at)) / 1000 : null);
 
 /** The value below which a share of them lies. */
 function share(values, part) {
@@ -164,7 +164,8 @@ function byHour(items, from) {
     const at = Math.min(23, Math.floor((new Date(r.created_at) - from) / 3600000));
     hours[at][DONE.has(r.status) ? 0 : WAITING.has(r.status) ? 1 : 2] += 1;
   }
-  const most = Math.max(1, ...hours.map((x) => x[0] + x[1] + x[2]));
+  // An even number, so that the line in the middle has a whole one too.
+  const most = 2 * Math.ceil(Math.max(2, ...hours.map((x) => x[0] + x[1] + x[2])) / 2);
   const [width, height] = [640, 190];
   const bars = hours.flatMap((parts, i) => {
     let y = 160;
@@ -175,7 +176,7 @@ function byHour(items, from) {
     });
   });
   const label = (i) => new Date(from + i * 3600000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
-  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Requests by hour" }, [0, Math.ceil(most / 2), most].map((v) => [s("line", { class: "axis", x1: 30, x2: width, y1: 160 - (v / most) * 145, y2: 160 - (v / most) * 145 }), s("text", { x: 24, y: 164 - (v / most) * 145, "text-anchor": "end" }, v)]), bars, [0, 6, 12, 18].map((i) => s("text", { x: 36 + i * 25, y: 180 }, label(i))));
+  return s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Requests by hour" }, [0, most / 2, most].map((v) => [s("line", { class: "axis", x1: 30, x2: width, y1: 160 - (v / most) * 145, y2: 160 - (v / most) * 145 }), s("text", { x: 24, y: 164 - (v / most) * 145, "text-anchor": "end" }, v)]), bars, [0, 6, 12, 18].map((i) => s("text", { x: 36 + i * 25, y: 180 }, label(i))));
 }
 
 async function agents(signal) {

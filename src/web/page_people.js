@@ -2,7 +2,7 @@
 import { fill, h, number, when } from "./dom.js";
 import { get, post, query, remove } from "./api.js";
 import { keep } from "./drafts.js";
-import { card, confirm, copy, empty, field, heading, load, pill, problem, table, toast } from "./parts.js";
+import { card, confirm, copy, empty, field, heading, load, pill, problem, sayAbout, table, toast } from "./parts.js";
 
 /** People or tokens that are shown at first; that a call of the API gives at most; that it lists whatever the offset. */
 const SHOWN = 200;
@@ -25,9 +25,12 @@ export async function people({ page, signal, can, me }) {
       const answer = await work(all.checked);
       toast(done);
       fill(outcome, others && descendants(answer));
-      await show();
+      if (!signal.aborted) await show();
     } catch (error) {
-      if (error.name !== "AbortError") fill(outcome, problem(error));
+      if (error.name === "AbortError") return;
+      // What was sent goes on when the page is left.
+      if (signal.aborted) return toast(sayAbout(error));
+      fill(outcome, problem(error));
     }
   };
   const showUsers = async () => {
@@ -43,7 +46,7 @@ export async function people({ page, signal, can, me }) {
           names(u.groups),
           when(u.last_seen_at),
           pill(u.status === "active" ? "good" : "bad", u.status),
-          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens and sessions end at once and for good, their open requests are cancelled, and tokens that they issued for themselves end with them.", "Suspend", (all) => post(`/api/users/${encodeURIComponent(u.id)}/suspend${query({ descendants: all || null })}`, {}, { signal }), `${u.id} is suspended`, { others: true }) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "They can act again. Tokens that were revoked stay revoked: issue a new one, or have them sign in.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}, { signal }), `${u.id} is active`, { tone: "accent" }) }, "Activate")),
+          u.id !== me.subject_id && (u.status === "active" ? h("button", { class: "button small bad", type: "button", onclick: () => change(`Suspend ${u.id}?`, "Their tokens and sessions end at once and for good, their open requests are cancelled, and tokens that they issued for themselves end with them.", "Suspend", (all) => post(`/api/users/${encodeURIComponent(u.id)}/suspend${query({ descendants: all || null })}`, {}), `${u.id} is suspended`, { others: true }) }, "Suspend") : h("button", { class: "button small", type: "button", onclick: () => change(`Activate ${u.id}?`, "They can act again. Tokens that were revoked stay revoked: issue a new one, or have them sign in.", "Activate", () => post(`/api/users/${encodeURIComponent(u.id)}/activate`, {}), `${u.id} is active`, { tone: "accent" }) }, "Activate")),
         ]),
         "People",
       ),
@@ -66,7 +69,7 @@ export async function people({ page, signal, can, me }) {
               when(t.last_used_at),
               t.expires_at ? when(t.expires_at) : "never",
               pill(t.status === "active" ? "good" : "muted", t.status),
-              t.status === "active" && h("button", { class: "button small bad", type: "button", onclick: () => change(`Revoke ${t.token_prefix}…?`, `It is ${t.subject_id}'s. It stops working at once, and so do the tokens that ${t.subject_id} issued with it for themselves.`, "Revoke", (all) => remove(`/api/tokens/${encodeURIComponent(t.id)}${query({ descendants: all || null })}`, { signal }), "Revoked", { others: true }) }, "Revoke"),
+              t.status === "active" && h("button", { class: "button small bad", type: "button", onclick: () => change(`Revoke ${t.token_prefix}…?`, `It is ${t.subject_id}'s. It stops working at once, and so do the tokens that ${t.subject_id} issued with it for themselves.`, "Revoke", (all) => remove(`/api/tokens/${encodeURIComponent(t.id)}${query({ descendants: all || null })}`), "Revoked", { others: true }) }, "Revoke"),
             ]),
             "Tokens",
           )
@@ -129,12 +132,27 @@ function names(list) {
   return (list || []).map((x) => (typeof x === "string" ? x : x.name + (x.source ? ` (${x.source})` : ""))).join(", ") || h("span", { class: "muted" }, "none");
 }
 
+/** The secret of a new token, with what to do with it. */
+function secret(made) {
+  return [h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")];
+}
+
+/** Shows the secret of a token whose issuer has left the page before it was made. */
+function handOver(made) {
+  const dialog = h("dialog", { class: "dialog", "aria-label": "Token" }, h("h2", null, `The token of ${made.subject_id}`), secret(made), h("div", { class: "dialog-actions" }, h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 function issueForm(signal, done, me) {
   const subject = h("input", { required: true, value: me.subject_id });
   const type = h("select", null, h("option", { value: "user" }, "person"), h("option", { value: "agent" }, "agent"));
   const roles = h("input", { placeholder: "developer, readonly" });
   const name = h("input", { placeholder: "what it is for" });
-  const days = h("input", { type: "number", min: 1, max: 3650, value: "90" });
+  // What is issued in a session ends with it, and so does what is for its own person.
+  const days = h("input", { type: "number", min: 1, max: 3650, value: me.session ? "" : "90", placeholder: me.session ? "with this session" : "no end" });
+  const button = h("button", { class: "button accent", type: "submit" }, "Issue");
   const outcome = h("div", { "aria-live": "polite" });
   const draft = keep("/people", { subject, type, roles, name, days });
   return card(
@@ -146,21 +164,29 @@ function issueForm(signal, done, me) {
         class: "form",
         onsubmit: async (event) => {
           event.preventDefault();
+          if (button.disabled) return;
+          button.disabled = true;
           const body = { subject_id: subject.value.trim(), subject_type: type.value, name: name.value.trim() || undefined, roles: roles.value.split(",").map((r) => r.trim()).filter(Boolean) };
           if (days.value) body.expires_at = new Date(Date.now() + Number(days.value) * 86400000).toISOString();
           try {
-            const made = await post("/api/tokens", body, { signal });
+            const made = await post("/api/tokens", body);
             draft.forget();
+            // Its secret is shown where its issuer is by now.
+            if (signal.aborted) return handOver(made);
             // The secret is in this answer alone: it is shown before anything else is asked for.
-            fill(outcome, h("div", { class: "banner good" }, h("p", null, "Copy it now: it is shown once."), h("p", { class: "mono" }, made.token), h("button", { class: "button small", type: "button", onclick: () => copy(made.token, "Token") }, "Copy")), made.expires_at_inherited && h("p", { class: "banner warn" }, "It ends with yours, ", when(made.expires_at), "."), made.warning && h("p", { class: "banner warn" }, made.warning));
+            fill(outcome, h("div", { class: "banner good" }, secret(made)), made.expires_at_inherited && h("p", { class: "banner warn" }, "It ends with yours, ", when(made.expires_at), "."), made.warning && h("p", { class: "banner warn" }, made.warning));
             await done();
           } catch (error) {
-            if (error.name !== "AbortError") fill(outcome, problem(error));
+            if (error.name === "AbortError") return;
+            if (signal.aborted) return toast(sayAbout(error));
+            fill(outcome, problem(error));
+          } finally {
+            button.disabled = false;
           }
         },
       },
       h("div", { class: "form-row" }, field("Whose", subject), field("Kind", type), field("Roles", roles, "none: what its owner holds"), field("Name", name), field("Days", days)),
-      h("div", { class: "actions" }, h("button", { class: "button accent", type: "submit" }, "Issue")),
+      h("div", { class: "actions" }, button),
       outcome,
     ),
   );

@@ -1,6 +1,6 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
-import { exactly, fill, h, number, plural, s, when } from "./dom.js";
-import { blob, get, query } from "./api.js";
+import { exactly, exactlyPlain, fill, h, number, plural, s, when } from "./dom.js";
+import { download, get, query } from "./api.js";
 import { card, copy, empty, pill, problem, save } from "./parts.js";
 
 const ROW = 28;
@@ -19,7 +19,7 @@ const [BARS_MAX, POINTS_MAX] = [60, 1000];
 export class ResultGrid extends HTMLElement {
   show(given, rows) {
     const columns = given.map((c) => ({ ...c, width: `${width(c, rows)}px` }));
-    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => wide(c, h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${c.name}${c.type ? ` (${c.type})` : ""}` }, c.name))));
+    const head = h("div", { class: "grid-head", role: "row" }, h("div", { class: "grid-cell grid-no", role: "columnheader" }, "#"), columns.map((c) => wide(c, h("div", { class: `grid-cell${NUMERIC.test(c.type || "") ? " num" : ""}`, role: "columnheader", title: `${exactlyPlain(c.name)}${c.type ? ` (${c.type})` : ""}` }, exactly(c.name)))));
     const body = h("div", { role: "rowgroup" });
     body.style.height = `${rows.length * ROW}px`;
     body.style.width = `${columns.reduce((sum, c) => sum + parseFloat(c.width), 64)}px`;
@@ -114,9 +114,11 @@ export async function resultCard(request, signal) {
   const data = content.result_data;
   const sets = [data, ...((data && data.more_results) || [])];
   const outcome = h("div", { role: "status" });
-  const download = async (format, which) => {
+  const kept = async (format, which) => {
     try {
-      save(await blob(`${path}/result/content${query({ format, result: which })}`), `${request.id.slice(0, 8)}${which ? `-${which}` : ""}.${format}`);
+      const { blob, name = `result.${format}` } = await download(`${path}/result/content${query({ format, result: which })}`);
+      // Whether it was cut is in the server's name for it.
+      save(blob, which ? name.replace(/(?=\.\w+$)/, `-${which}`) : name);
       fill(outcome);
     } catch (error) {
       if (error.name !== "AbortError") fill(outcome, problem(error));
@@ -125,17 +127,24 @@ export async function resultCard(request, signal) {
   parts.push(outcome);
   const hasRows = sets.some((set) => set && Array.isArray(set.columns) && set.columns.length > 0);
   const several = sets.length > 1;
-  const buttons = hasRows && [!several && h("button", { class: "button small", type: "button", onclick: () => download("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => download("json") }, "JSON")];
+  const buttons = hasRows && [!several && h("button", { class: "button small", type: "button", onclick: () => kept("csv") }, "CSV"), h("button", { class: "button small", type: "button", onclick: () => kept("json") }, "JSON")];
+  if (data && (data.truncated || content.truncated)) parts.push(h("p", { class: "banner warn" }, cutWords(data, sets)));
   for (const [i, set] of sets.entries()) {
     if (!set || !Array.isArray(set.columns) || !Array.isArray(set.rows)) continue;
-    if (set === sets[0] && (set.truncated || content.truncated)) parts.push(h("p", { class: "banner warn" }, `This result was cut${set.truncation_reason ? ` (${set.truncation_reason})` : ""}: ${plural(set.rows.length, "row")} of more are here.`));
     const chart = h("div");
     const columns = set.columns.map((c) => (typeof c === "string" ? { name: c, key: c } : c));
     const draws = chartKinds(columns, set.rows);
-    parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), several && h("button", { class: "button small", type: "button", "aria-label": `CSV of table ${i + 1}`, onclick: () => download("csv", i + 1) }, "CSV"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
+    parts.push(h("div", { class: "actions" }, h("span", { class: "muted" }, `${plural(set.rows.length, "row")}, ${plural(columns.length, "column")}`), set.rows.length > 0 && h("button", { class: "button small", type: "button", onclick: () => copy(tabbed(columns, set.rows), "Table") }, "Copy"), several && h("button", { class: "button small", type: "button", "aria-label": `CSV of table ${i + 1}`, onclick: () => kept("csv", i + 1) }, "CSV"), draws.map((kind) => h("button", { class: "button small", type: "button", onclick: () => fill(chart, draw(kind, columns, set.rows)) }, `Chart: ${kind}`))), chart);
     parts.push(set.rows.length ? document.createElement("dbw-grid").show(columns, set.rows) : empty("No rows."));
   }
   return card("Result", h("span", { class: "actions" }, h("span", null, facts), buttons), parts, before);
+}
+
+/** That a result was cut. Of several tables the agent says only that one was, not which. */
+export function cutWords({ truncation_reason: reason, rows }, sets) {
+  const why = reason ? ` (${reason})` : "";
+  if (sets.length > 1) return `One of these ${sets.length} tables was cut${why}: it had more rows than are here.`;
+  return `This result was cut${why}: ${plural((rows || []).length, "row")} of more are here.`;
 }
 
 /** Executions before the last one: when, by whom, and what came of each. */
@@ -155,12 +164,15 @@ function tabbed(columns, rows) {
   return [columns.map((c) => clean(c.name)).join("\t"), ...rows.map((r) => columns.map((c) => clean(r[c.key])).join("\t"))].join("\n");
 }
 
+/** Whether a value is a number that can be drawn: neither NULL nor `NaN`, which may stand in a column of numbers. */
+const isDrawn = (value) => ["number", "string"].includes(typeof value) && value !== "" && Number.isFinite(Number(value));
+
 function numeric(columns, rows) {
-  const seen = rows.slice(0, 200);
-  return columns.filter((c) => seen.some((r) => r[c.key] !== null) && seen.every((r) => r[c.key] === null || (r[c.key] !== "" && Number.isFinite(Number(r[c.key])) && typeof r[c.key] !== "boolean")));
+  const seen = rows.slice(0, MEASURED);
+  return columns.filter((c) => seen.some((r) => r[c.key] !== null) && seen.every((r) => r[c.key] === null || isDrawn(r[c.key])));
 }
 
-function chartKinds(columns, rows) {
+export function chartKinds(columns, rows) {
   if (rows.length < 2 || rows.length > 5000) return [];
   const numbers = numeric(columns, rows);
   if (numbers.length === 0) return [];
@@ -169,12 +181,14 @@ function chartKinds(columns, rows) {
 }
 
 /** Bars or a line of the last numeric column by the first other one, or dots of the first two numeric ones. */
-function draw(kind, columns, rows) {
+export function draw(kind, columns, rows) {
   const numbers = numeric(columns, rows);
   const y = kind === "scatter" ? numbers[1] : numbers[numbers.length - 1];
   const x = kind === "scatter" ? numbers[0] : columns.find((c) => c !== y);
   const most = kind === "bar" ? BARS_MAX : POINTS_MAX;
-  const shown = rows.slice(0, most).filter((r) => r[y.key] !== null);
+  const first = rows.slice(0, most);
+  const shown = first.filter((r) => isDrawn(r[y.key]) && (kind !== "scatter" || isDrawn(r[x.key])));
+  const lacking = first.length - shown.length;
   const values = shown.map((r) => Number(r[y.key]));
   const low = Math.min(0, ...values);
   const high = Math.max(0, ...values) || 1;
@@ -187,12 +201,12 @@ function draw(kind, columns, rows) {
   const marks = [];
   if (kind === "bar") {
     const wide = Math.max(1, ((width - left) / shown.length) * 0.7);
-    values.forEach((v, i) => marks.push(s("rect", { class: "one", x: across(i) - wide / 2, y: Math.min(up(v), up(0)), width: wide, height: Math.max(0.5, Math.abs(up(v) - up(0))), rx: 1 }, s("title", null, `${shown[i][x.key]}: ${values[i]}`))));
+    values.forEach((v, i) => marks.push(s("rect", { class: "one", x: across(i) - wide / 2, y: Math.min(up(v), up(0)), width: wide, height: Math.max(0.5, Math.abs(up(v) - up(0))), rx: 1 }, s("title", null, exactlyPlain(`${shown[i][x.key]}: ${values[i]}`)))));
   } else if (kind === "line") marks.push(s("path", { class: "path", d: values.map((v, i) => `${i ? "L" : "M"}${across(i)} ${up(v)}`).join("") }));
   else values.forEach((v, i) => marks.push(s("circle", { class: "one", cx: across(xs[i]), cy: up(v), r: 3 })));
   const grid = [low, (low + high) / 2, high].map((v) => [s("line", { class: "axis", x1: left, x2: width, y1: up(v), y2: up(v) }), s("text", { x: left - 8, y: up(v) + 4, "text-anchor": "end" }, Number(v.toPrecision(3)).toLocaleString())]);
   const every = Math.ceil(shown.length / 6);
-  const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, from.toLocaleString()), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, to.toLocaleString())] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, String(r[x.key]).slice(0, 14)) : null));
+  const labels = kind === "scatter" ? [s("text", { x: left, y: height - 8 }, from.toLocaleString()), s("text", { x: width - 8, y: height - 8, "text-anchor": "end" }, to.toLocaleString())] : shown.map((r, i) => (i % every === 0 ? s("text", { x: across(i), y: height - 8, "text-anchor": "middle" }, exactlyPlain(String(r[x.key]).slice(0, 14))) : null));
   const chart = s("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${kind} chart of ${y.name} by ${x.name}` }, grid, marks, labels);
-  return h("figure", { class: "figure" }, chart, h("figcaption", { class: "note" }, y.name, " by ", x.name, rows.length > most && `, the first ${number(most)} of ${number(rows.length)} rows`));
+  return h("figure", { class: "figure" }, chart, h("figcaption", { class: "note" }, exactly(y.name), " by ", exactly(x.name), lacking > 0 && `, without ${plural(lacking, "row")} that ${lacking === 1 ? "has" : "have"} no number`, rows.length > most && `, the first ${number(most)} of ${number(rows.length)} rows`));
 }

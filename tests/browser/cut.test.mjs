@@ -9,6 +9,7 @@ const { policies } = await script("page_policies.js");
 const { inbox } = await script("page_lists.js");
 const { verify } = await script("page_audit.js");
 const { target } = await script("parts.js");
+const { chartKinds, cutWords, draw } = await script("page_results.js");
 
 /** A window of a list, as the API gives it. */
 function window(items, url, most) {
@@ -72,9 +73,9 @@ function openNow(url) {
 }
 
 /** The page of operations, with so many approved requests in the last day. */
-async function shownOperations(count) {
+async function shownOperations(count, more = {}) {
   const at = (secs) => new Date(Date.now() - 60000 + secs * 1000).toISOString();
-  const requests = numbered(count, (i) => ({ id: `r${i}`, status: "executed", database: "shop", environment: "production", operation: "execute_dml", total_steps: 1, created_at: at(0), approved_at: at(30) }));
+  const requests = numbered(count, (i) => ({ id: `r${i}`, status: "executed", database: "shop", environment: "production", operation: "execute_dml", total_steps: 1, created_at: at(0), approved_at: at(30), ...more }));
   served((url) => {
     if (url.searchParams.has("status")) return openNow(url);
     const from = Number(url.searchParams.get("cursor") || 0);
@@ -102,6 +103,12 @@ test("operations counts what is open however old it is", async () => {
   assert.match(text, /4\D?200waiting for approval, the oldest 3 days/);
   assert.match(text, /0waiting for an agent/);
   assert.match(text, /2with unknown outcome/);
+});
+
+test("what nobody approved is no time to approval", async () => {
+  assert.match(await shownOperations(3), /30 s ?median time to approval/);
+  const at = new Date(Date.now() - 60000).toISOString();
+  for (const more of [{ created_at: at, approved_at: at }, { emergency: true }]) assert.doesNotMatch(await shownOperations(3, more), /median time to approval/);
 });
 
 test("and says nothing of it where it counts all", async () => {
@@ -161,7 +168,7 @@ async function shownInbox(own, decided) {
   const list = (count, most) => ({ requests: numbered(Math.min(count, most), one), total: count, total_is_lower_bound: false, next_cursor: count > most ? "c" : null });
   served((url) => {
     const limit = Number(url.searchParams.get("limit"));
-    if (url.searchParams.has("decided_by_me")) return list(decided, limit);
+    if (url.searchParams.has("decided_by_me")) return url.searchParams.has("cursor") ? list(decided - limit, limit) : list(decided, limit);
     return list(url.searchParams.get("status") === "pending" ? own : 0, limit);
   });
   const page = new Element();
@@ -173,8 +180,50 @@ async function shownInbox(own, decided) {
 test("below the inbox, lists that are cut say of how many, and lead to all", async () => {
   const text = await shownInbox(37, 60);
   assert.match(text, /The newest 10 of 37 that wait for approval are shown\. Show all/);
-  assert.match(text, /The last 10 of 50\+ are shown\. Show all/);
+  assert.match(text, /The last 10 of 60 are shown\. Show all/);
   assert.doesNotMatch(await shownInbox(10, 10), /are shown/);
+});
+
+test("what was decided today is found behind what was asked for later", async () => {
+  const at = (days) => new Date(Date.now() - days * 86400000).toISOString();
+  const one = (i, days) => ({ id: `r${i}`, detail: `SELECT ${i}`, dialect: "sqlite", operation: "execute_select", status: "approved", requester: "carl", database: "d", environment: "e", created_at: at(9), your_vote: { action: "approve", at: at(days) }, total_steps: 0 });
+  served((url) => {
+    if (!url.searchParams.has("decided_by_me")) return { requests: [] };
+    return url.searchParams.has("cursor") ? { requests: [one(50, 0)], next_cursor: null } : { requests: numbered(50, (i) => one(i, 2)), next_cursor: "c" };
+  });
+  const page = new Element();
+  const context = { inbox: { items: [], older: null, total: "", first: null, listeners: new Set() } };
+  await inbox({ page, signal: new AbortController().signal, me: { subject_id: "me" }, can: () => false, context });
+  assert.match(page.textContent, /Decided todaySELECT 50/);
+  assert.doesNotMatch(page.textContent, /SELECT 49/);
+});
+
+test("a chart draws what is a number, and says what it leaves out", () => {
+  const columns = ["n", "m"].map((name) => ({ name, key: name }));
+  const rows = numbered(300, (i) => ({ n: i === 7 ? null : i, m: i === 250 ? "NaN" : i === 251 ? "Infinity" : `${i}.5` }));
+  for (const [kind, drawn, left] of [["scatter", 297, "3 rows that have"], ["line", 298, "2 rows that have"], ["bar", 60, null]]) {
+    const figure = draw(kind, columns, rows);
+    const marks = { scatter: "circle", line: "path", bar: "rect" }[kind];
+    const places = figure.all(marks).map(({ attributes }) => attributes);
+    assert.equal(kind === "line" ? places[0].d.split("L").length : places.length, drawn, kind);
+    assert.doesNotMatch(JSON.stringify(places), /NaN|Infinity|null/);
+    assert.equal(figure.textContent.includes("no number"), left !== null);
+    if (left) assert.ok(figure.textContent.includes(`without ${left} no number`), figure.textContent);
+  }
+  assert.deepEqual(chartKinds([columns[0]], numbered(3, (i) => ({ n: [i] }))), []);
+});
+
+test("labels of a chart show blanks that a database tells from a space", () => {
+  const columns = ["name", "n"].map((name) => ({ name, key: name }));
+  const figure = draw("bar", columns, numbered(2, (i) => ({ name: `a\u00a0${i}`, n: i })));
+  assert.match(figure.textContent, /aU\+00A00/);
+});
+
+test("a cut among several tables is told of all of them", () => {
+  const set = (count) => ({ columns: [], rows: numbered(count, () => ({})) });
+  const first = { ...set(3), truncated: true, truncation_reason: "row limit reached (9)" };
+  assert.equal(cutWords(first, [first]), "This result was cut (row limit reached (9)): 3 rows of more are here.");
+  assert.equal(cutWords(first, [first, set(9)]), "One of these 2 tables was cut (row limit reached (9)): it had more rows than are here.");
 });
 
 test("operations says of how many notifications it shows the newest", async () => {
