@@ -42,13 +42,12 @@ export function forgetTyped() {
 export function keep(page, controls) {
   const before = read().find(([name]) => name === page);
   const named = Object.entries(controls);
-  const property = (control) => (control.type === "checkbox" ? "checked" : "value");
   for (const [name, control] of named) {
-    if (before && name in before[1]) control[property(control)] = before[1][name];
+    if (before && name in before[1]) control.value = before[1][name];
   }
   const others = () => read().filter(([name]) => name !== page);
   const save = () => {
-    const values = Object.fromEntries(named.map(([name, control]) => [name, control[property(control)]]));
+    const values = Object.fromEntries(named.map(([name, control]) => [name, control.value]));
     write([...others(), [page, values]].slice(-PAGES_MAX));
   };
   for (const [, control] of named) control.addEventListener("input", save);

@@ -28,11 +28,19 @@ export async function compose({ page, signal, parameters, me, can, go }) {
   const outcome = h("div", { "aria-live": "polite" });
   const verdict = h("div", { class: "look", "aria-live": "polite" });
   const submit = h("button", { class: "button accent", type: "submit" }, "Submit");
+  /** The button says what it does: an emergency runs, and is red. */
+  const label = () => {
+    const [database, environment] = place.value.split("/");
+    submit.className = `button ${emergency.checked ? "danger" : "accent"}`;
+    fill(submit, emergency.checked ? `Run now${environment ? ` on ${database} / ${environment}` : ""}, without approval` : "Submit");
+  };
+  for (const control of [place, emergency]) control.addEventListener("input", label);
   const values = () => {
     const [database, environment] = place.value.split("/");
     return { database, environment, detail: detail.value };
   };
-  const draft = keep(location.pathname + location.search, { place, detail, reason, bound, emergency, key });
+  // An emergency is of this moment: what was ticked for an earlier one does not come back.
+  const draft = keep(location.pathname + location.search, { place, detail, reason, bound, key });
   let turn = 0;
   const said = (...content) => fill(verdict, content).removeAttribute("aria-busy");
   const look = async () => {
@@ -61,6 +69,8 @@ export async function compose({ page, signal, parameters, me, can, go }) {
       class: "form",
       onsubmit: async (event) => {
         event.preventDefault();
+        if (submit.disabled) return;
+        if (emergency.checked && !(await confirm("Run it without approval?", emergencyWords(values(), bound.value), submit.textContent, "danger"))) return;
         submit.disabled = true;
         const body = { ...values(), reason: reason.value.trim() || undefined, idempotency_key: key.value };
         draft.save();
@@ -73,6 +83,8 @@ export async function compose({ page, signal, parameters, me, can, go }) {
           // Its page is not for who may see no request.
           fill(outcome, h("p", { class: "banner good", role: "status" }, "The request was made: ", h("span", { class: "mono" }, created.id), ". Those who may decide on it find it in their inbox."));
           detail.value = "";
+          emergency.checked = false;
+          label();
           renew();
           submit.disabled = false;
         } catch (error) {
@@ -95,6 +107,7 @@ export async function compose({ page, signal, parameters, me, can, go }) {
     place.value = `${item.database}/${item.environment}`;
     reason.value = item.reason || "";
     renew();
+    label();
     draft.save();
     detail.focus();
     await look();
@@ -109,6 +122,12 @@ export async function compose({ page, signal, parameters, me, can, go }) {
   fill(page, heading("New request", `As ${me.subject_id}.`), h("div", { class: "columns" }, card(null, null, form), h("div", { class: "stack" }, card("What would happen", null, verdict), templates)));
   detail.focus();
   await Promise.all([look(), earlier().catch(() => {})]);
+}
+
+/** What an emergency does, before it does it. */
+function emergencyWords({ database, environment }, bound) {
+  const rows = bound === "" ? h("p", { class: "muted" }, "No bound on rows is set.") : h("p", null, `At most ${plural(Number(bound), "row")} may change; one more and nothing is committed.`);
+  return [h("p", null, `It runs at once on ${database} / ${environment}, and nobody approves it.`), rows, h("p", { class: "muted" }, "Everybody who watches is notified, and the audit log says so.")];
 }
 
 /** A name for what is about to be sent that no other has. */

@@ -94,8 +94,10 @@ test("a request that runs says where and since when, next to what ran before", a
   await finish();
 });
 
-test("an emergency is red, runs at once, and says that nobody approved it", async () => {
+test("an emergency is red, asks first, and says that nobody approved it", async () => {
   const { page, finish } = await window("carl", "/new");
+  const made = [];
+  page.on("request", (call) => call.method() === "POST" && call.url().endsWith("/api/requests") && made.push(call.url()));
   await page.getByLabel("Database and environment").selectOption("shop/production");
   await page.getByLabel("SQL").fill(UPDATE);
   await page.getByText("1 of role admin").waitFor(SLOW);
@@ -107,8 +109,25 @@ test("an emergency is red, runs at once, and says that nobody approved it", asyn
   await page.getByLabel("Reason").fill("the shop is down");
   await page.getByLabel("Reason").blur();
   await page.getByText("A reason is required.").waitFor(SLOW);
-  await page.getByRole("button", { name: "Submit" }).click();
+  // The button says what it does, and neither it nor Enter in a field does it without a question.
+  const run = page.getByRole("main").getByRole("button", { name: "Run now on shop / production, without approval" });
+  assert.match(await run.getAttribute("class"), /\bdanger\b/);
+  await page.getByLabel("Reason").press("Enter");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("It runs at once on shop / production, and nobody approves it.").waitFor(SLOW);
+  await dialog.getByText("No bound on rows is set.").waitFor(SLOW);
+  await dialog.getByRole("button", { name: "Back" }).click();
+  // What was ticked is of this moment: it is not kept with what was typed.
+  await page.reload();
+  await page.getByText("1 of role admin").waitFor(SLOW);
+  assert.equal(await page.getByLabel("Reason").inputValue(), "the shop is down");
+  assert.equal(await page.getByLabel(/^Emergency/).isChecked(), false);
+  assert.deepEqual(made, []);
+  await page.getByLabel(/^Emergency/).check();
+  await run.click();
+  await dialog.getByRole("button", { name: "Run now on shop / production, without approval" }).click();
   await page.locator("h1").getByText("the shop is down").waitFor(SLOW);
+  assert.equal(made.length, 1);
   const pill = page.locator(".title-line .pill", { hasText: /^emergency$/ });
   assert.match(await pill.getAttribute("class"), /\bbad\b/);
   await page.getByText("An emergency: nobody had to approve.").waitFor(SLOW);
