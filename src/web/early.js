@@ -23,6 +23,10 @@
   // What the address hands over counts before anything that is kept.
   if (!location.hash) {
     if (token) signedIn();
-    else begin("/api/sign-in", asked);
+    else {
+      begin("/api/sign-in", asked);
+      // Its failure is told where the page needs it.
+      import("./sign_in.js").catch(() => {});
+    }
   }
 }

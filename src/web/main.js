@@ -1,5 +1,5 @@
 // The frame: who is signed in, which page is shown, keys, the connection. Every page has an address.
-import { clock, fill, h, plain, tick } from "./dom.js";
+import { clock, fill, h, painted, plain, tick } from "./dom.js";
 import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, unheard, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
 import { brand, failedPage, mayPass, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
@@ -134,36 +134,90 @@ function titled() {
   document.title = `${waiting ? `(${waiting}) ` : ""}${shownPage ? `${shownPage} · ` : ""}dbward`;
 }
 
-/** Follows what waits for the caller: one long-poll for the whole console. */
+/** What the windows of this browser tell each other of what waits: one of those of a reader asks for all of them. */
+const inboxes = new BroadcastChannel("dbward.inbox");
+
+/** Names the reader to the other windows: only who holds the same credential is told the same. */
+async function readerName({ session: held }) {
+  if (held) return held.id;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(session.token()));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Resolves once no other window asks for the reader of that name; the others wait for this one to close. */
+function leading(name, signal) {
+  return new Promise((resolve, reject) => {
+    const hold = () => new Promise((left) => (resolve(), signal.addEventListener("abort", left)));
+    navigator.locks.request(`dbward.inbox ${name}`, { signal }, hold).catch(reject);
+  });
+}
+
+/** Has this window ask what waits by itself: the bar of a lost connection is up, which only a good answer takes down. */
+let askAgain = () => {};
+
+/**
+ * Follows what waits for the caller: one long-poll for all windows of this browser, which keeps few connections to a
+ * server. A window that does not lead takes what it is told, and asks by itself where the one that leads gets no answer.
+ */
 async function watch() {
   watcher = new AbortController();
   const { signal } = watcher;
   const paced = pacer();
   let etag = null;
   let failures = 0;
-  const look = async () => {
-    const began = Date.now();
-    // Whether the server is back shows at once by a call that is not held.
-    const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: etag && failures === 0 ? HELD_SECS : null })}`;
-    const answer = await tagged(path, { signal, etag });
-    if (!answer.body) return { began, isNew: false };
+  let name = null;
+  let leads = false;
+  // What came from another window while this one asked may be newer than its answer, or older.
+  let [asks, missed] = [false, false];
+  let wake = () => {};
+  askAgain = () => wake();
+  const take = (answer) => {
     etag = answer.etag;
     const before = context.inbox.items;
     Object.assign(context.inbox, waits(answer.body));
     news(before, context.inbox.items);
+  };
+  const look = async () => {
+    const began = Date.now();
+    // Whether the server is back shows at once by a call that is not held.
+    const path = `/api/requests${query({ pending_for_me: "true", limit: 100, wait: leads && etag && failures === 0 ? HELD_SECS : null })}`;
+    [asks, missed] = [true, false];
+    const answer = await tagged(path, { signal, etag }).finally(() => (asks = false));
+    if (!answer.body) return { began, isNew: false };
+    take(answer);
+    if (leads && name) inboxes.postMessage({ name, answer });
     return { began, isNew: Boolean(etag) };
+  };
+  inboxes.onmessage = ({ data }) => {
+    if (signal.aborted || data.name !== name || leads) return;
+    if (asks) missed = true;
+    else if (data.answer) take(data.answer);
+    else wake();
   };
   let next = look();
   context.inbox.first = next;
+  // A page that came by plain http from elsewhere has no locks: each window asks for itself.
+  const named = navigator.locks ? readerName(context.me).catch(() => null) : Promise.resolve(null);
+  named.then((mine) => (name = mine));
+  next.catch(() => {}).then(painted).then(() => named).then((mine) => mine && leading(mine, signal)).then(
+    () => {
+      leads = true;
+      wake();
+    },
+    () => {},
+  );
   while (!signal.aborted) {
     try {
       const { began, isNew } = await next;
       failures = 0;
-      await paced(began, isNew, signal);
+      if (leads) await paced(began, isNew, signal);
+      else if (!missed) await new Promise((resolve) => (wake = resolve));
     } catch (error) {
       if (error.name === "AbortError" || !context.me) return;
       failures = Math.min(failures + 1, 5);
-      if (failures > 1) unheard();
+      if (leads && name && failures === 1) inboxes.postMessage({ name });
+      // Who may see no request is refused by a server that is well.
+      if (failures > 1 && mayPass(error)) unheard();
       try {
         await pause(1000 * 2 ** failures, signal);
       } catch {
@@ -180,7 +234,10 @@ function news(before, items) {
   if (old) {
     const held = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     const now = rail();
+    const { scrollLeft: at, scrollWidth: wide } = old;
     old.replaceWith(now);
+    // On a phone what was in sight stays there, though the number before it is another one.
+    if (at > 0) now.scrollLeft = at + now.scrollWidth - wide;
     const same = held && [...now.querySelectorAll("a")].find((a) => a.getAttribute("href") === held);
     if (same) same.focus();
   }
@@ -276,16 +333,23 @@ function render() {
   const page = h("div", { class: "page" });
   const path = location.pathname;
   const found = pageAt(path);
-  fill(app, h("a", { class: "skip", href: "#page" }, "Skip to the page"), h("div", { class: "shell" }, rail(), h("main", { id: "page" }, page)));
+  fill(app, h("a", { class: "skip", href: "#page" }, "Skip to the page"), h("div", { class: "shell" }, rail(), h("main", { id: "page", tabindex: "-1" }, page)));
   if (!found) {
     fill(page, h("h1", null, "No such page"), h("p", { class: "sub" }, h("a", { href: "/" }, "Go to the inbox")));
     return;
   }
   shownPage = found.name;
   titled();
+  painted().then(() => signal.aborted || whereOneIs());
   const parameters = new URLSearchParams(location.search);
   whenSlow(page, signal);
   show(found, { ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null });
+}
+
+/** On a phone the menu is longer than the screen is wide: the page that is shown is in sight. */
+function whereOneIs() {
+  const current = app.querySelector(".rail [aria-current]");
+  if (current) current.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 async function show(found, about) {
@@ -313,6 +377,12 @@ function whenSlow(holder, signal) {
 setInterval(tick, TICK_MS);
 document.addEventListener("visibilitychange", tick);
 addEventListener("popstate", () => render());
+// To a place on the page goes no new page.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("a.skip")) return;
+  event.preventDefault();
+  document.getElementById("page").focus();
+});
 // A link with a token that is opened in a window of the console begins anew.
 addEventListener("hashchange", () => /^#(token|sign-in)=/.test(location.hash) && location.reload());
 // A page that the browser kept while somebody was elsewhere may show what is no longer theirs.
@@ -377,6 +447,7 @@ onConnection((since) => {
   if (since && !offline) {
     offline = h("div", { class: "banner warn offline", role: "status" }, `The server cannot be reached, or does not answer as it should. What is shown is of ${clock(new Date(since).toISOString())}. This page tries again by itself; what you typed is kept.`);
     document.body.append(offline);
+    askAgain();
   } else if (!since && offline) {
     offline.remove();
     offline = null;

@@ -1,6 +1,6 @@
 // One request: may this run? The text, what is known of it, the votes, the decision, what happened.
 import { clock, fill, h, number, plural, time, when } from "./dom.js";
-import { HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
+import { ApiError, HELD_SECS, get, pacer, pause, post, query, tagged } from "./api.js";
 import { keep } from "./drafts.js";
 import { OPERATIONS, card, confirm, copy, cut, empty, facts, isProduction, load, pill, problem, risk, sayAbout, selector, state, target, toast } from "./parts.js";
 import { planTree } from "./plan.js";
@@ -49,7 +49,8 @@ export async function request({ page, signal, id, me, can, go }) {
   // is left. Of what was typed only what was `sent` is forgotten.
   const act = async (verb, body, said, seen = etag, sent = null) => {
     try {
-      await post(`${path}/${verb}`, body, { headers: seen ? { "if-match": seen } : {} });
+      if (!seen) throw unbound();
+      await post(`${path}/${verb}`, body, { headers: { "if-match": seen } });
       toast(said);
       if (sent) {
         sent.value = "";
@@ -60,10 +61,11 @@ export async function request({ page, signal, id, me, can, go }) {
     } catch (error) {
       if (error.name === "AbortError" || error.status === 401) return;
       if (signal.aborted) return toast(`${shown.database} / ${shown.environment}: ${sayAbout(error)}`);
-      const gone = error.status === 412 && (await refresh().then(() => false, (why) => why.status === 403 || why.status === 404));
+      const isChanged = error.code === "changed";
+      const gone = isChanged && (await refresh().then(() => false, (why) => why.status === 403 || why.status === 404));
       if (gone) return vanished();
       const holder = places.decide.querySelector(".outcome");
-      if (holder) fill(holder, error.status === 412 ? h("p", { class: "banner warn", role: "alert" }, "This request changed while you looked. It is shown as it is now: look again, then decide.") : problem(error));
+      if (holder) fill(holder, isChanged ? h("p", { class: "banner warn", role: "alert" }, "This request changed while you looked. It is shown as it is now: look again, then decide.") : problem(error));
     }
   };
 
@@ -144,12 +146,15 @@ export async function request({ page, signal, id, me, can, go }) {
         await Promise.race([pause(OVER_MS, signal), new Promise((resolve) => (wake = resolve))]);
         if (document.hidden) continue;
       }
+      await untilSeen(signal);
       // What moved since the last answer is answered at once.
-      const votes = ((shown.approval_progress && shown.approval_progress.steps) || []).flatMap((step) => step.approvals).length;
-      const seen = [shown.status, shown.current_step, shown.rehearsal ? shown.rehearsal.status : "none", shown.context ? shown.context.status : "none", votes].join(":");
+      const votes = ((shown.approval_progress && shown.approval_progress.steps) || []).flatMap((step) => step.approvals);
+      const struck = votes.filter((vote) => vote.counts === false).length;
+      const stands = [shown.status, shown.current_step, shown.rehearsal ? shown.rehearsal.status : "none", shown.context ? shown.context.status : "none", `${votes.length}${struck ? `-${struck}` : ""}`].join(":");
       const before = JSON.stringify(shown);
       const began = Date.now();
-      const answer = await tagged(`${path}${query({ wait: HELD_SECS, seen })}`, { signal });
+      const answer = await whileSeen(signal, (held) => tagged(`${path}${query({ wait: HELD_SECS, seen: stands })}`, { signal: held }));
+      if (!answer) continue;
       failures = 0;
       const now = JSON.stringify(answer.body);
       // An action of this page may have shown it already.
@@ -166,6 +171,36 @@ export async function request({ page, signal, id, me, can, go }) {
       failures = Math.min(failures + 1, 5);
       await pause(1000 * 2 ** failures, signal).catch(() => {});
     }
+  }
+}
+
+/** Something between browser and server took the version of the request away, so a decision would not be bound to it. */
+function unbound() {
+  return new ApiError(412, { error: { code: "no_version", message: "what stands between this browser and the server removes the ETag of its answers, so nothing can be decided here" }, hint: "ask an administrator to have the proxy pass ETag on" });
+}
+
+/** Waits until the window can be seen: one that is hidden holds none of the few connections to the server. */
+async function untilSeen(signal) {
+  while (document.hidden && !signal.aborted) await new Promise((resolve) => {
+    document.addEventListener("visibilitychange", resolve, { once: true });
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+}
+
+/** What `work` gives, or null where the window was hidden meanwhile, which ends it. */
+async function whileSeen(signal, work) {
+  const held = new AbortController();
+  const look = () => (document.hidden || signal.aborted) && held.abort();
+  document.addEventListener("visibilitychange", look);
+  signal.addEventListener("abort", look);
+  try {
+    return await work(held.signal);
+  } catch (error) {
+    if (held.signal.aborted && !signal.aborted) return null;
+    throw error;
+  } finally {
+    document.removeEventListener("visibilitychange", look);
+    signal.removeEventListener("abort", look);
   }
 }
 

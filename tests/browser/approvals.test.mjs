@@ -74,6 +74,64 @@ test("who approves what has changed meanwhile looks again, then decides", async 
   await finish("412 /approve$");
 });
 
+test("nothing is decided where a proxy takes away what a decision is bound to", async () => {
+  const { id } = await submit("unbound");
+  const { context, open, finish } = await visit(browser, house.url);
+  await context.route(new RegExp(`api/requests/${id}(\\?.*)?$`), async (route) => {
+    const answer = await route.fetch();
+    const { etag, ...headers } = answer.headers();
+    assert.ok(etag);
+    await route.fulfill({ response: answer, headers });
+  });
+  const page = await open(`/requests/${id}`, tokens.ann);
+  await page.getByRole("button", { name: /^Approve/ }).click();
+  await page.getByRole("dialog").getByRole("button", { name: /^Approve/ }).click();
+  await page.getByText("removes the ETag of its answers, so nothing can be decided here").waitFor(SLOW);
+  assert.equal((await as("carl", "GET", `/api/requests/${id}`)).status, "pending");
+  await finish();
+  await as("carl", "POST", `/api/requests/${id}/cancel`, {});
+});
+
+test("many windows of one browser hold few calls, and one follows when another closes", async () => {
+  const made = [];
+  for (const n of [1, 2, 3, 4]) made.push((await submit(`window ${n}`)).id);
+  const { context, open, finish } = await visit(browser, house.url);
+  await context.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, "hidden", { get: () => hidden });
+    window.hide = (now) => ((hidden = now), document.dispatchEvent(new Event("visibilitychange")));
+  });
+  const held = new Map();
+  context.on("request", (call) => /[?&]wait=25/.test(call.url()) && held.set(call, /pending_for_me/.test(call.url()) ? "inbox" : "request"));
+  for (const event of ["requestfinished", "requestfailed"]) context.on(event, (call) => held.delete(call));
+  const calls = () => [...held.values()].sort().join(" ");
+  const pages = [];
+  for (const id of made) {
+    // As a browser does it: the window before is hidden by the next one.
+    if (pages.length) await pages.at(-1).evaluate(() => window.hide(true));
+    const page = await open(`/requests/${id}`, tokens.ann);
+    await page.getByRole("button", { name: /^Approve/ }).waitFor(SLOW);
+    pages.push(page);
+    await until("one call for what waits, and one for what is seen", () => calls() === "inbox request");
+  }
+  const began = Date.now();
+  await pages[3].getByRole("button", { name: /^Approve/ }).click();
+  await pages[3].getByRole("dialog").getByRole("button", { name: /^Approve/ }).click();
+  await pages[3].getByText(/Waits for/).first().waitFor(SLOW);
+  console.log(`a vote in the fourth window took ${Date.now() - began} ms`);
+  // The windows tell each other, and another one asks when that which does is closed.
+  await until("all have the news", async () => (await Promise.all(pages.map((page) => page.title()))).every((title) => title.startsWith("(3)")));
+  await pages[0].close();
+  await until("another window follows", () => calls() === "inbox request");
+  await as("carl", "POST", `/api/requests/${made[1]}/cancel`, {});
+  await until("it tells the others", async () => (await Promise.all(pages.slice(1).map((page) => page.title()))).every((title) => title.startsWith("(2)")));
+  // What is seen again is as it is now.
+  await pages[1].evaluate(() => window.hide(false));
+  await pages[1].locator(".title-line").getByText("cancelled").waitFor(SLOW);
+  await finish();
+  for (const id of [made[0], made[2], made[3]]) await as("carl", "POST", `/api/requests/${id}/cancel`, {});
+});
+
 test("what waits for somebody is there by the call that is held, with no timer", async () => {
   const { context, open, finish } = await visit(browser, house.url);
   // No timer of the page fires, and the call that is held ends by itself only after 25 seconds.
