@@ -2,7 +2,7 @@
 import { clock, fill, h, painted, plain, tick } from "./dom.js";
 import { HELD_SECS, get, onConnection, onEnd, pacer, pause, query, remove, session, tagged, takeHanded, unheard, whoAmI } from "./api.js";
 import { forgetTyped, typedBy } from "./drafts.js";
-import { brand, failedPage, mayPass, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
+import { brand, failedPage, mayPass, notice, outdatedPage, sayAbout, skeleton, toast } from "./parts.js";
 import { inbox, requests, waits } from "./page_lists.js";
 
 const app = document.getElementById("app");
@@ -141,7 +141,7 @@ const inboxes = new BroadcastChannel("dbward.inbox");
 async function readerName({ session: held }) {
   if (held) return held.id;
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(session.token()));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return new Uint8Array(digest).join();
 }
 
 /** Resolves once no other window asks for the reader of that name; the others wait for this one to close. */
@@ -234,10 +234,7 @@ function news(before, items) {
   if (old) {
     const held = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     const now = rail();
-    const { scrollLeft: at, scrollWidth: wide } = old;
     old.replaceWith(now);
-    // On a phone what was in sight stays there, though the number before it is another one.
-    if (at > 0) now.scrollLeft = at + now.scrollWidth - wide;
     const same = held && [...now.querySelectorAll("a")].find((a) => a.getAttribute("href") === held);
     if (same) same.focus();
   }
@@ -340,16 +337,9 @@ function render() {
   }
   shownPage = found.name;
   titled();
-  painted().then(() => signal.aborted || whereOneIs());
   const parameters = new URLSearchParams(location.search);
   whenSlow(page, signal);
   show(found, { ...context, context, page, signal, parameters, id: found.match[1] ? decodeURIComponent(found.match[1]) : null });
-}
-
-/** On a phone the menu is longer than the screen is wide: the page that is shown is in sight. */
-function whereOneIs() {
-  const current = app.querySelector(".rail [aria-current]");
-  if (current) current.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 async function show(found, about) {
@@ -410,10 +400,7 @@ const KEYS = [
 ];
 
 function help() {
-  const dialog = h("dialog", { class: "dialog", "aria-label": "Keys" }, h("h2", null, "Keys"), h("dl", { class: "key-list" }, KEYS.map(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)])), h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  notice("Keys", [h("h2", null, "Keys"), h("dl", { class: "key-list" }, KEYS.map(([key, what]) => [h("dt", null, h("kbd", null, key)), h("dd", null, what)]))]);
 }
 
 let prefix = 0;

@@ -127,7 +127,7 @@ export async function compose({ page, signal, parameters, me, can, go }) {
 /** What an emergency does, before it does it. */
 function emergencyWords({ database, environment }, bound) {
   const rows = bound === "" ? h("p", { class: "muted" }, "No bound on rows is set.") : h("p", null, `At most ${plural(Number(bound), "row")} may change; one more and nothing is committed.`);
-  return [h("p", null, `It runs at once on ${database} / ${environment}, and nobody approves it.`), rows, h("p", { class: "muted" }, "Everybody who watches is notified, and the audit log says so.")];
+  return [h("p", null, `It runs at once on ${database} / ${environment}, and nobody approves it.`), rows];
 }
 
 /** A name for what is about to be sent that no other has. */

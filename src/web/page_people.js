@@ -2,7 +2,7 @@
 import { fill, h, number, when } from "./dom.js";
 import { get, post, query, remove } from "./api.js";
 import { keep } from "./drafts.js";
-import { card, confirm, copy, empty, field, heading, load, pill, problem, sayAbout, table, toast } from "./parts.js";
+import { card, confirm, copy, empty, field, heading, load, notice, pill, problem, sayAbout, table, toast } from "./parts.js";
 
 /** People or tokens that are shown at first; that a call of the API gives at most; that it lists whatever the offset. */
 const SHOWN = 200;
@@ -139,10 +139,7 @@ function secret(made) {
 
 /** Shows the secret of a token whose issuer has left the page before it was made. */
 function handOver(made) {
-  const dialog = h("dialog", { class: "dialog", "aria-label": "Token" }, h("h2", null, `The token of ${made.subject_id}`), secret(made), h("div", { class: "dialog-actions" }, h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  notice("Token", [h("h2", null, `The token of ${made.subject_id}`), secret(made)]);
 }
 
 function issueForm(signal, done, me) {
@@ -150,7 +147,6 @@ function issueForm(signal, done, me) {
   const type = h("select", null, h("option", { value: "user" }, "person"), h("option", { value: "agent" }, "agent"));
   const roles = h("input", { placeholder: "developer, readonly" });
   const name = h("input", { placeholder: "what it is for" });
-  // What is issued in a session ends with it, and so does what is for its own person.
   const days = h("input", { type: "number", min: 1, max: 3650, value: me.session ? "" : "90", placeholder: me.session ? "with this session" : "no end" });
   const button = h("button", { class: "button accent", type: "submit" }, "Issue");
   const outcome = h("div", { "aria-live": "polite" });

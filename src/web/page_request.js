@@ -49,7 +49,8 @@ export async function request({ page, signal, id, me, can, go }) {
   // is left. Of what was typed only what was `sent` is forgotten.
   const act = async (verb, body, said, seen = etag, sent = null) => {
     try {
-      if (!seen) throw unbound();
+      // A decision without a version would be bound to nothing.
+      if (!seen) throw new ApiError(412, { error: { message: "a proxy removes the ETag of what the server answers, so nothing can be decided here" }, hint: "ask an administrator to have it pass ETag on" });
       await post(`${path}/${verb}`, body, { headers: { "if-match": seen } });
       toast(said);
       if (sent) {
@@ -172,11 +173,6 @@ export async function request({ page, signal, id, me, can, go }) {
       await pause(1000 * 2 ** failures, signal).catch(() => {});
     }
   }
-}
-
-/** Something between browser and server took the version of the request away, so a decision would not be bound to it. */
-function unbound() {
-  return new ApiError(412, { error: { code: "no_version", message: "what stands between this browser and the server removes the ETag of its answers, so nothing can be decided here" }, hint: "ask an administrator to have the proxy pass ETag on" });
 }
 
 /** Waits until the window can be seen: one that is hidden holds none of the few connections to the server. */

@@ -1,7 +1,7 @@
 // The result of an execution: a table that scrolls through any number of rows, downloads, a simple chart.
 import { exactly, exactlyPlain, fill, h, number, plural, s, when } from "./dom.js";
 import { download, get, query } from "./api.js";
-import { card, copy, empty, pill, problem, save } from "./parts.js";
+import { card, copy, empty, notice, pill, problem, save } from "./parts.js";
 
 const ROW = 28;
 /** Widths of columns, in pixels: of a character, of what stands around one, and bounds of the whole. */
@@ -73,17 +73,12 @@ function cell(value, column) {
 
 function whole(name, text) {
   const shown = text.slice(0, 200000);
-  const dialog = h(
-    "dialog",
-    { class: "dialog", "aria-label": `Value of ${name}` },
+  const value = [
     h("h2", null, name, " ", h("span", { class: "note" }, plural(text.length, "character"))),
     h("pre", { class: "plan" }, exactly(shown)),
     shown.length < text.length && h("p", { class: "banner warn" }, `The first ${number(shown.length)} characters are shown. Copy or download it to have all of it.`),
-    h("div", { class: "dialog-actions" }, h("button", { class: "button", type: "button", onclick: () => copy(text, "Value") }, "Copy"), h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  ];
+  notice(`Value of ${name}`, value, h("button", { class: "button", type: "button", onclick: () => copy(text, "Value") }, "Copy"));
 }
 
 /** The last execution of a request, with what it gave or how long it has run, and those before. */

@@ -238,6 +238,14 @@ export function confirm(title, text, action, tone = "accent", needed = null) {
   });
 }
 
+/** Shows something until it is closed; `buttons` stand next to the one that closes it. */
+export function notice(label, content, ...buttons) {
+  const dialog = h("dialog", { class: "dialog", "aria-label": label }, content, h("div", { class: "dialog-actions" }, buttons, h("button", { class: "button accent", type: "button", onclick: () => dialog.close() }, "Close")));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
 let toastTimer = 0;
 
 /** Says shortly that something was done. */

@@ -9,7 +9,7 @@ const FAILED = {
   denied: "The identity provider did not let you in.",
   token: "What the identity provider says of you does not count here. Ask an administrator: the log of the server says why.",
   suspended: "You are suspended here. Ask an administrator.",
-  client: "The identity provider does not know this server. Ask an administrator: the client_id and its secret in server.toml have to be those that are registered there.",
+  client: "The identity provider does not know this server by its client_id and secret. Ask an administrator.",
   unavailable: "The identity provider cannot be reached. Try again in a moment.",
   link: "A link with a token signs in to a demo on this machine only. Paste the token here instead.",
 };

@@ -86,7 +86,7 @@ test("nothing is decided where a proxy takes away what a decision is bound to", 
   const page = await open(`/requests/${id}`, tokens.ann);
   await page.getByRole("button", { name: /^Approve/ }).click();
   await page.getByRole("dialog").getByRole("button", { name: /^Approve/ }).click();
-  await page.getByText("removes the ETag of its answers, so nothing can be decided here").waitFor(SLOW);
+  await page.getByText("removes the ETag of what the server answers, so nothing can be decided here").waitFor(SLOW);
   assert.equal((await as("carl", "GET", `/api/requests/${id}`)).status, "pending");
   await finish();
   await as("carl", "POST", `/api/requests/${id}/cancel`, {});

@@ -226,22 +226,6 @@ test("somebody decides on a small screen, with the text before them", async () =
   await finish();
 });
 
-test("the menu of a small screen shows which page it is", async () => {
-  const { page, finish } = await window("admin", "/people", { viewport: { width: 390, height: 780 } });
-  const link = page.locator(".rail").getByRole("link", { name: "People" });
-  const isSeen = async () => {
-    const { x, width } = await link.boundingBox();
-    return x >= 0 && x + width <= 390;
-  };
-  await until("it is in sight", isSeen);
-  // News of what waits leaves it there.
-  const made = await demo.submit("production", "UPDATE customers SET active = 1 WHERE id = 31", "news");
-  await page.locator(".rail .count").waitFor(SLOW);
-  assert.ok(await isSeen());
-  await finish();
-  await demo.cancel(made.id);
-});
-
 test("a request names its tables with their rows", async () => {
   const { id } = await demo.submit("production", "UPDATE orders SET status = 'paid' WHERE customer_id = 42", "rows of tables");
   const { page, finish } = await window("approver", `/requests/${id}`);
