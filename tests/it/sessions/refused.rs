@@ -199,7 +199,8 @@ fn another_host_of_the_domain_reads_nothing_with_a_session() {
     let ann = h.sign_in("ann");
     let from = |name: &str, value: &str| {
         let headers = [("cookie", ann.cookie.as_str()), (name, value)];
-        h.s.nobody().get_with("/api/requests", &headers)
+        h.s.nobody()
+            .get_with("/api/requests?pending_for_me=true", &headers)
     };
     for site in ["same-site", "cross-site"] {
         from("sec-fetch-site", site).refused(403, "cross_site");
