@@ -3,6 +3,7 @@
 mod alone;
 mod bounds;
 pub mod cluster;
+mod columns;
 mod logins;
 mod migrations;
 mod plans;

@@ -87,8 +87,8 @@ pub(super) fn refuse_more_than_computing(
     only_computing(&all, Dialect::Postgres).map_err(PgStop::Failed)
 }
 
-/// Words that may be names, in lower case, those in literals among them.
-struct Words {
+/// Words that may be names, those in literals among them, as [`folded`] compares them.
+pub(super) struct Words {
     all: BTreeSet<String>,
     /// Those that a parenthesis follows.
     called: BTreeSet<String>,
@@ -98,7 +98,7 @@ struct Words {
 }
 
 impl Words {
-    fn of(sql: &str) -> Words {
+    pub fn of(sql: &str) -> Words {
         let mut words = Words {
             all: BTreeSet::new(),
             called: BTreeSet::new(),
@@ -110,24 +110,42 @@ impl Words {
         while let Some(start) = rest.find(is_name) {
             let (gap, text) = rest.split_at(start);
             let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
-            let word = text[..end].to_lowercase();
+            let word = &text[..end];
             rest = &text[end..];
             let after = rest.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
             // A comment may stand between, on either side.
             let comment = after.starts_with("/*") || after.starts_with("--");
             let called = after.starts_with('(');
             if called || comment {
-                words.called.insert(word.clone());
+                words.called.extend(forms(word));
             }
             let dot =
                 gap.contains('.') || gap.contains("*/") || comments && gap.contains(['\n', '\r']);
             if dot && !called {
-                words.fields.insert(word.clone());
+                words.fields.extend(forms(word));
             }
-            words.all.insert(word);
+            words.all.extend(forms(word));
         }
         words
     }
+}
+
+impl Words {
+    /// Whether `name`, of the catalogue, may stand among them.
+    pub fn may_name(&self, name: &str) -> bool {
+        let name = Words::of(name);
+        name.all.is_subset(&self.all)
+    }
+}
+
+/// A word as PostgreSQL may have folded it: letters beyond ASCII stay as they are in most encodings.
+fn forms(word: &str) -> [String; 2] {
+    [word.to_ascii_lowercase(), word.to_lowercase()]
+}
+
+/// A name of the catalogue in the form in which words are compared, whatever the database takes for lower case.
+fn folded(name: &str) -> String {
+    format!("pg_catalog.lower({name}::text COLLATE pg_catalog.\"C\")")
 }
 
 /// Words as an array of the database.
@@ -166,39 +184,105 @@ pub(super) fn called_while_planned(
     }
     let found = conn.own(&format!(
         "WITH RECURSIVE views(oid) AS (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'v' AND c.oid >= 16384 \
-         AND pg_catalog.lower(c.relname::text) = ANY ({}) \
+         AND {} = ANY ({}) \
          UNION SELECT c.oid FROM views v JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid JOIN pg_catalog.pg_depend d \
          ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
          JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'v') \
          SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.provolatile <> 'v' AND {} \
-         AND (pg_catalog.lower(p.proname::text) = ANY ({}) OR p.oid IN (SELECT d.refobjid FROM views v \
+         AND ({} = ANY ({}) OR p.oid IN (SELECT d.refobjid FROM views v \
          JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid JOIN pg_catalog.pg_depend d \
          ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_proc'::regclass)) \
          ORDER BY 1 LIMIT 1",
+        folded("c.relname"),
         array(&words.all),
         is_own("pg_proc", "p.oid"),
+        folded("p.proname"),
         array(words.called.union(&words.fields)),
     ))?;
     Ok(rows_text(found).into_iter().next())
+}
+
+/// Whether a function is somebody's own, and not one of an extension that only computes.
+fn is_own_function() -> String {
+    format!(
+        "p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x \
+         ON x.oid = e.refobjid AND x.extname = ANY ({}) WHERE e.classid = 'pg_catalog.pg_proc'::regclass \
+         AND e.objid = p.oid AND e.deptype = 'e')",
+        array(COMPUTING_EXTENSIONS)
+    )
 }
 
 /// Refuses names that somebody has given to a function of their own as well: which of them the statement calls, its words
 /// do not say. After a dot that holds of PostgreSQL's own functions too, of those that do not only compute.
 fn own_functions(conn: &mut PgConnection, words: &Words) -> Result<(), PgStop> {
     let found = conn.own(&format!(
-        "SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE pg_catalog.lower(p.proname::text) = ANY ({called}) AND {own} \
-         OR p.pronargs > 0 AND pg_catalog.lower(p.proname::text) = ANY ({fields}) AND ({own} OR p.provolatile = 'v') \
+        "SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE {name} = ANY ({called}) AND {own} \
+         OR p.pronargs > 0 AND {name} = ANY ({fields}) AND ({own} OR p.provolatile = 'v') \
          ORDER BY 1 LIMIT 1",
+        name = folded("p.proname"),
         called = array(&words.called),
         fields = array(&words.fields),
-        own = format!(
-            "p.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x \
-             ON x.oid = e.refobjid AND x.extname = ANY ({}) WHERE e.classid = 'pg_catalog.pg_proc'::regclass \
-             AND e.objid = p.oid AND e.deptype = 'e')",
-            array(COMPUTING_EXTENSIONS)
-        )
+        own = is_own_function(),
     ))?;
     none_of("the statement", rows_text(found).first())
+}
+
+/// Refuses a plan that calls a function of somebody's own and looks as if it read a column: `t.f` is `f(t)` where the rows
+/// of `t` have no column `f`. Those who approved it have seen a column, and so has the server's analysis. A table or a type
+/// counts where the plan names it or may get its rows from a function.
+pub(super) fn refuse_calls_as_columns(
+    conn: &mut PgConnection,
+    plan: &[String],
+) -> Result<(), PgStop> {
+    for sql in plan {
+        let words = Words::of(sql);
+        if words.fields.is_empty() {
+            continue;
+        }
+        if words.fields.contains("u") && sql.to_ascii_lowercase().contains("u&\"") {
+            return Err(PgStop::Failed(
+                "after a dot, a name with escapes (U&\"...\") may call a function; write its characters"
+                    .to_owned(),
+            ));
+        }
+        if words.all.len() > WORDS_MAX {
+            return Err(PgStop::Failed(format!(
+                "a statement of over {WORDS_MAX} words is not run"
+            )));
+        }
+        let found = conn.own(&format!(
+            "WITH RECURSIVE named AS (SELECT p.proname, CASE WHEN p.pronargs = 1 AND p.provariadic <> 0 \
+             THEN p.provariadic ELSE p.proargtypes[0] END AS type FROM pg_catalog.pg_proc p \
+             WHERE p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1 AND {name} = ANY ({fields}) AND {own}), \
+             rows(type, oid) AS (SELECT n.type, c.oid FROM named n JOIN pg_catalog.pg_type t ON t.oid = n.type \
+             JOIN pg_catalog.pg_class c ON c.oid = t.typrelid OR c.reloftype = t.oid WHERE t.typtype = 'c' \
+             UNION SELECT r.type, i.inhrelid FROM rows r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid) \
+             SELECT n.proname::text FROM named n JOIN pg_catalog.pg_type t ON t.oid = n.type \
+             LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype WHERE t.typtype = 'p' \
+             OR t.typtype = 'd' AND b.typtype IN ('c', 'd') \
+             OR EXISTS (SELECT FROM pg_catalog.pg_cast k JOIN pg_catalog.pg_type s ON s.oid = k.castsource \
+             WHERE k.casttarget = t.oid AND k.castcontext = 'i' AND s.typtype = 'c') \
+             OR t.typtype = 'c' AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid \
+             AND a.attname = n.proname AND NOT a.attisdropped) \
+             AND (EXISTS (SELECT FROM rows r JOIN pg_catalog.pg_class c ON c.oid = r.oid WHERE r.type = t.oid \
+             AND {table} = ANY ({all})) \
+             OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type o ON o.oid = p.prorettype \
+             WHERE {name} = ANY ({called}) AND (o.oid = t.oid OR o.typtype IN ('p', 'd')))) \
+             ORDER BY 1 LIMIT 1",
+            name = folded("p.proname"),
+            table = folded("c.relname"),
+            own = is_own_function(),
+            fields = array(&words.fields),
+            called = array(&words.called),
+            all = array(&words.all),
+        ))?;
+        if let Some(name) = rows_text(found).first() {
+            return Err(PgStop::Failed(format!(
+                "`.{name}` reads like a column and may call the function `{name}`; write `{name}(...)`"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses operators that somebody has made and that the statement can reach, also with `'x'`, which may be of any type.
@@ -260,7 +344,7 @@ fn tables_and_types(write: &OneTableWrite, words: &Words) -> String {
          types(oid) AS (\
          SELECT a.atttypid FROM hit JOIN pg_catalog.pg_attribute a ON a.attrelid = hit.oid AND a.attnum > 0 \
          AND NOT a.attisdropped \
-         UNION SELECT t.oid FROM pg_catalog.pg_type t WHERE pg_catalog.lower(t.typname::text) = ANY ({}) \
+         UNION SELECT t.oid FROM pg_catalog.pg_type t WHERE {} = ANY ({}) \
          UNION SELECT c.casttarget FROM pg_catalog.pg_cast c WHERE c.castcontext = 'i' AND c.castsource < 16384 \
          AND c.casttarget >= 16384 \
          UNION SELECT d.refobjid FROM hit CROSS JOIN LATERAL (\
@@ -281,6 +365,7 @@ fn tables_and_types(write: &OneTableWrite, words: &Words) -> String {
          UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r \
          WHERE t.typtype = 'm' AND pg_catalog.to_jsonb(r) ->> 'rngmultitypid' = t.oid::text \
          UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid) m)",
+        folded("t.typname"),
         array(&words.all)
     )
 }
@@ -359,11 +444,11 @@ mod tests {
     fn words_are_found_wherever_they_stand() {
         let words = Words::of("INSERT INTO s.T (a) VALUES (\"Odd\" ('x y'), f/**/(1), É(2), 'z')");
         let list = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(" ");
-        assert_eq!(list(words.called), "f odd t values é");
+        assert_eq!(list(words.called), "f odd t values É é");
         assert_eq!(list(words.fields), "1");
         assert_eq!(
             list(words.all),
-            "1 2 a f insert into odd s t values x y z é"
+            "1 2 a f insert into odd s t values x y z É é"
         );
         assert_eq!(array(["it's"]), "ARRAY['it''s']::text[]");
     }

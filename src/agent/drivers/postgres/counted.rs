@@ -154,7 +154,7 @@ pub(super) fn uncounted(conn: &mut PgConnection) -> Result<Option<String>, PgSto
     Ok(found.into_iter().find_map(one).map(|table| {
         format!(
             "rows of {table} change uncounted (it is foreign, or truncated, rewritten, dropped or locked against \
-             everybody), and a number of rows was approved"
+             everybody)"
         )
     }))
 }

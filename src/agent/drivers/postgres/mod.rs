@@ -80,6 +80,7 @@ impl Postgres {
             "ISOLATION LEVEL REPEATABLE READ, READ ONLY",
             watch,
         )?;
+        called::refuse_calls_as_columns(&mut conn, &job.plan)?;
         control
             .started(Some(&session), true)
             .map_err(PgStop::Failed)?;
@@ -114,6 +115,7 @@ impl Postgres {
     ) -> Result<RunOutcome, PgStop> {
         let mut conn = self.connect(watch)?;
         let session = self.begin(&mut conn, "", watch)?;
+        called::refuse_calls_as_columns(&mut conn, &job.plan)?;
         control
             .started(Some(&session), true)
             .map_err(PgStop::Failed)?;
@@ -268,7 +270,9 @@ fn bound(
         ));
     };
     if let Some(why) = uncounted(conn)? {
-        return Err(PgStop::Failed(why));
+        return Err(PgStop::Failed(format!(
+            "{why}, and a number of rows was approved"
+        )));
     }
     let counted = counted.max(changed);
     match counted > max {
