@@ -347,7 +347,7 @@ pub fn finish(
         let unvoted = request.pending(now).is_ok() && view.votes(&request)?.is_empty();
         let status = ended.status;
         let ended = EndedRehearsal {
-            sets_bound: status == RehearsalStatus::Done && unvoted && !request.corrupt,
+            sets_bound: ended.sets_bound && unvoted && !request.corrupt,
             ..ended
         };
         Ok(Verdict::Write(vec![over(&request, ended)], status))
@@ -369,15 +369,20 @@ fn report(
     result: Option<String>,
     error: Option<String>,
 ) -> Result<EndedRehearsal, Error> {
-    let ended = |status, rows_affected, result_json, error_message| EndedRehearsal {
+    let ended = EndedRehearsal {
         id: id.to_owned(),
-        status,
-        rows_affected,
-        result_json,
-        error_message,
+        status: RehearsalStatus::Failed,
+        rows_affected: None,
+        result_json: None,
+        error_message: None,
         sets_bound: false,
     };
-    let failed = |why| Ok(ended(RehearsalStatus::Failed, None, None, Some(why)));
+    let failed = |why| {
+        Ok(EndedRehearsal {
+            error_message: Some(why),
+            ..ended.clone()
+        })
+    };
     match (error, result) {
         (Some(error), _) => failed(cut(error, ERROR_BYTES_MAX)),
         (None, None) => Err(Error::invalid("either result or error is needed")),
@@ -393,7 +398,13 @@ fn report(
                     "`result.rows_affected` is not a whole number of at most {BOUND_MAX}"
                 ))
             })?;
-            Ok(ended(RehearsalStatus::Done, Some(rows), Some(json), None))
+            Ok(EndedRehearsal {
+                status: RehearsalStatus::Done,
+                rows_affected: Some(rows),
+                sets_bound: value["no_bound"] != true,
+                result_json: Some(json),
+                ..ended
+            })
         }
     }
 }

@@ -155,6 +155,8 @@ pub struct Report {
     warnings: Vec<String>,
     /// Milliseconds that locks of others were waited for, where the database tells.
     pub lock_wait_ms: Option<u64>,
+    /// Whether a run cannot be held to the rows counted here.
+    no_bound: bool,
 }
 
 impl Report {
@@ -192,6 +194,12 @@ impl Report {
         }
     }
 
+    /// Says that a run of the same would be refused if it were held to a number of rows.
+    pub fn cannot_be_bound(&mut self, why: &str) {
+        self.no_bound = true;
+        self.warn(format!("no number of rows can be held: {why}"));
+    }
+
     /// Notes triggers that a statement on `table` fires.
     pub fn fires(&mut self, table: &str, names: impl IntoIterator<Item = String>) {
         for name in names {
@@ -215,6 +223,7 @@ impl Report {
             "triggers": self.triggers,
             "warnings": self.warnings,
             "lock_wait_ms": self.lock_wait_ms,
+            "no_bound": self.no_bound,
         })
         .to_string()
     }

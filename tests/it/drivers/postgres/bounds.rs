@@ -234,3 +234,45 @@ fn what_is_put_off_again_is_counted_all_the_same() {
     assert!(message.contains("again and again"), "{message}");
     assert_eq!(place.count("big"), 500);
 }
+
+/// Under the bound that it set, nobody could ever run what was rehearsed.
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn a_rehearsal_says_where_no_bound_can_be_held() {
+    let place = foreign();
+    place.done(&["CREATE TABLE cache (id INTEGER)"]);
+    place.done(&["CREATE TABLE w (id INTEGER)"]);
+    let insert = "INSERT INTO w VALUES (1)";
+    let no_bound = || {
+        let report = rehearse(&place, &[insert]).unwrap();
+        let mut bounded = job(Operation::ExecuteDml, &[insert]);
+        bounded.max_affected_rows = report["rows_affected"].as_u64();
+        let runs = matches!(place.run(&bounded), RunOutcome::Changed { .. });
+        let warned = report["warnings"]
+            .to_string()
+            .contains("no number of rows can be held");
+        assert_eq!(warned, report["no_bound"] == true, "{report}");
+        // What is rehearsed with n rows runs under the bound n, unless it says so.
+        assert_eq!(runs, report["no_bound"] == false, "{report}");
+        report["no_bound"] == true
+    };
+    assert!(!no_bound());
+    for body in [
+        "CREATE TEMP TABLE scratch (a INTEGER); DROP TABLE scratch;",
+        "INSERT INTO far VALUES (9);",
+        "TRUNCATE cache;",
+    ] {
+        place.done(&[
+            &format!(
+                "CREATE FUNCTION after() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$"
+            ),
+            "CREATE TRIGGER later AFTER INSERT ON w FOR EACH ROW EXECUTE FUNCTION after()",
+        ]);
+        assert!(no_bound(), "{body}");
+        place.done(&["DROP FUNCTION after CASCADE"]);
+    }
+    let name = place.value("SELECT current_database() AS v");
+    let name = name.trim_matches('"');
+    place.done(&[&format!("ALTER DATABASE {name} SET track_counts = off")]);
+    assert!(no_bound());
+}
