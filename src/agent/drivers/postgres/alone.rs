@@ -2,7 +2,7 @@
 //! stay there, and a pooler gives each statement another one, in which somebody else works.
 
 use super::session::{checks_for_the_client, set};
-use super::statement::{change, detached_halfway, invalid_indexes};
+use super::statement::{InvalidIndex, change, detached_halfway, invalid_indexes};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
 use super::{Control, DriverJob, JobEffect, Postgres, RunOutcome, guard};
@@ -76,7 +76,7 @@ impl Alone {
         }
         Ok(Alone {
             session: parts.join("@"),
-            invalid_before: invalid_indexes(&mut conn)?,
+            invalid_before: shown(invalid_indexes(&mut conn)?),
             detached_before: detached_halfway(&mut conn)?,
             conn,
         })
@@ -100,21 +100,19 @@ impl Alone {
     }
 
     /// Indexes that are invalid now.
-    pub fn invalid(&mut self) -> Result<Vec<String>, PgStop> {
+    pub fn invalid(&mut self) -> Result<Vec<InvalidIndex>, PgStop> {
         self.conn.own("RESET statement_timeout")?;
         invalid_indexes(&mut self.conn)
     }
 
-    /// Those that were not when the session began.
-    pub fn newly_invalid(&mut self) -> Result<Vec<String>, PgStop> {
-        let mut now = self.invalid()?;
-        now.retain(|name| !self.invalid_before.contains(name));
-        Ok(now)
+    /// Whether it was not when the session began.
+    pub fn is_new(&self, index: &InvalidIndex) -> bool {
+        !self.invalid_before.contains(&index.shown)
     }
 
     /// What `sql` has left, which failed, and the end of the sentence that says so.
     pub fn left_by(&mut self, sql: &str) -> (JobEffect, String) {
-        match self.left() {
+        match self.left(sql) {
             Ok(left) if !left.is_empty() => (JobEffect::Partial, left),
             Ok(_) if !may_stop_halfway(sql) => (JobEffect::RolledBack, String::new()),
             _ => (
@@ -124,9 +122,12 @@ impl Alone {
         }
     }
 
-    fn left(&mut self) -> Result<String, PgStop> {
+    fn left(&mut self, sql: &str) -> Result<String, PgStop> {
         let mut sentence = String::new();
-        let invalid = self.newly_invalid()?;
+        // Somebody else may build one at the same time.
+        let mut invalid = self.invalid()?;
+        invalid.retain(|index| self.is_new(index) && index.may_be_of(sql));
+        let invalid = shown(invalid);
         if !invalid.is_empty() {
             sentence.push_str(&format!(
                 "; it left an invalid index: {}",
@@ -143,6 +144,10 @@ impl Alone {
         }
         Ok(sentence)
     }
+}
+
+fn shown(indexes: Vec<InvalidIndex>) -> Vec<String> {
+    indexes.into_iter().map(|index| index.shown).collect()
 }
 
 /// Runs the only statement of a plan.

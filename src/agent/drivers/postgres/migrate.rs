@@ -2,7 +2,7 @@
 
 use super::alone::Alone;
 use super::session::{LEAVE_NOTHING, abandon, renew_limits};
-use super::statement::change;
+use super::statement::{InvalidIndex, change};
 use super::watch::{PgDeadline, PgStop};
 use super::wire::{Fault, PgConnection};
 use super::{ENDED, Postgres, rows_text};
@@ -184,19 +184,15 @@ impl PgMigrations<'_> {
     /// built again by `IF NOT EXISTS`.
     fn ensure_valid(&self, alone: &mut Alone, step: &Step<'_>) -> Result<(), Failure> {
         let failed = |stop| self.failure(stop, JobEffect::Unknown);
-        let new = alone.newly_invalid().map_err(failed)?;
         let now = alone.invalid().map_err(failed)?;
-        let named = |name: &String| {
-            let bare = name.rsplit('.').next().unwrap_or(name).trim_matches('"');
-            let bare = bare.to_lowercase();
-            step.statements
-                .iter()
-                .any(|statement| statement.text.to_lowercase().contains(&bare))
+        let is_bad = |index: &InvalidIndex| {
+            step.statements.iter().any(|statement| {
+                let sql = &statement.text;
+                index.is_named_by(sql) || alone.is_new(index) && index.may_be_of(sql)
+            })
         };
-        let bad: Vec<String> = now
-            .into_iter()
-            .filter(|name| named(name) || new.contains(name))
-            .collect();
+        let bad = now.into_iter().filter(is_bad);
+        let bad: Vec<String> = bad.map(|index| index.shown).collect();
         match bad.is_empty() {
             true => Ok(()),
             false => Err(Failure {

@@ -1,11 +1,13 @@
 //! Single statements of a plan: read by the server as one, run, their rows made into a result or counted.
 
+use super::called::Words;
 use super::rows_text;
 use super::values::{self, PgKind};
 use super::watch::PgStop;
 use super::wire::{End, PgConnection, Shape, Sink};
-use crate::agent::drivers::WhenFull;
 use crate::agent::drivers::rows::{Cell, ResultRows, Results};
+use crate::agent::drivers::{WhenFull, guard};
+use crate::domain::dialect::Dialect;
 use crate::domain::sql::table_parts;
 
 /// What a plan may not hold.
@@ -163,10 +165,47 @@ pub(super) fn changed(tag: &str) -> u64 {
     }
 }
 
-/// Indexes that a broken off CONCURRENTLY has left.
-pub(super) fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<String>, PgStop> {
-    let rows = conn.own("SELECT indexrelid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_index WHERE NOT indisvalid ORDER BY 1")?;
-    Ok(rows_text(rows))
+/// An index that a broken off CONCURRENTLY has left, or that somebody builds at the moment.
+pub(super) struct InvalidIndex {
+    /// The index as the search path shows it.
+    pub shown: String,
+    bare: String,
+    table: String,
+}
+
+impl InvalidIndex {
+    /// Whether a statement names it.
+    pub fn is_named_by(&self, sql: &str) -> bool {
+        Words::of(sql).may_name(&self.bare)
+    }
+
+    /// Whether a statement may have made it: it names the index or its table, or builds indexes anew.
+    pub fn may_be_of(&self, sql: &str) -> bool {
+        let words = Words::of(sql);
+        words.may_name(&self.bare)
+            || words.may_name(&self.table)
+            || guard::leading_words(sql, Dialect::Postgres).0 == "REINDEX"
+    }
+}
+
+/// All invalid indexes but those of partitioned tables, which are invalid until every partition has its part.
+pub(super) fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<InvalidIndex>, PgStop> {
+    let rows = conn.own(
+        "SELECT i.indexrelid::pg_catalog.regclass::pg_catalog.text, c.relname::pg_catalog.text, t.relname::pg_catalog.text \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+         JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) i.indrelid \
+         WHERE NOT i.indisvalid AND c.relkind OPERATOR(pg_catalog.=) 'i' ORDER BY 1",
+    )?;
+    let index = |row: Vec<Option<String>>| {
+        let mut texts = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || texts.next().unwrap_or_default();
+        InvalidIndex {
+            shown: next(),
+            bare: next(),
+            table: next(),
+        }
+    };
+    Ok(rows.into_iter().map(index).collect())
 }
 
 /// Partitions that a broken off DETACH PARTITION CONCURRENTLY has left, which servers before 14 do not have.

@@ -3,9 +3,11 @@
 use super::super::migrations::{self, migrated, recorded, up};
 use super::super::places::postgres;
 use super::super::served::{self, Served};
-use super::super::{Place, failure};
+use super::super::{Place, failure, job, running};
 use super::served::ENDLESS;
-use dbward::agent::drivers::JobEffect;
+use crate::support::eventually;
+use dbward::agent::drivers::{JobEffect, StopReason};
+use dbward::domain::id::Operation;
 use serde_json::json;
 
 #[test]
@@ -87,6 +89,75 @@ fn an_invalid_index_is_found_and_never_recorded() {
     place.done(&["DROP INDEX CONCURRENTLY u"]);
     place.done(&["DELETE FROM t"]);
     migrated(up(&place, &[("1", file)]));
+    assert_eq!(recorded(&place), json!(["1"]));
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn invalid_indexes_of_others_are_not_those_of_a_migration() {
+    let place = postgres();
+    place.done(&["CREATE TABLE orders (id INTEGER, customer INTEGER)"]);
+    place.done(&["INSERT INTO orders VALUES (1, 1), (1, 1)"]);
+    // Of an index on a table in parts, nothing is broken off.
+    place.done(&[
+        "CREATE TABLE parted (id INTEGER) PARTITION BY LIST (id)",
+        "CREATE TABLE part PARTITION OF parted DEFAULT",
+    ]);
+    let only = "-- migrate:up transaction:false\nCREATE INDEX whole ON ONLY parted (id);\n\
+                CREATE INDEX CONCURRENTLY part_id ON part (id)";
+    migrated(up(&place, &[("1", only)]));
+    // A name that another one begins with.
+    failure(
+        place.write(&["CREATE UNIQUE INDEX CONCURRENTLY orders_customer ON orders (customer)"]),
+    );
+    let second = "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY orders_customer_v2 ON orders (customer)";
+    migrated(up(&place, &[("2", second)]));
+    assert_eq!(recorded(&place), json!(["1", "2"]));
+}
+
+/// An index that somebody builds is invalid as long as they build it.
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_index_that_somebody_else_builds_is_left_alone() {
+    let place = postgres();
+    place.done(&["CREATE TABLE theirs (id INTEGER)"]);
+    place.done(&["CREATE TABLE ours (id INTEGER)"]);
+    let place = std::sync::Arc::new(place);
+    let (release, held, holder) = running(
+        &place,
+        job(
+            Operation::ExecuteDml,
+            &["INSERT INTO theirs VALUES (1)", "SELECT pg_sleep(60)"],
+        ),
+    );
+    held.recv().unwrap();
+    let asleep = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
+                  AND wait_event = 'PgSleep'";
+    eventually("somebody writes", || place.value(asleep) == "1");
+    // It begins while ours is at work, and waits for the writer.
+    let ours = "-- migrate:up transaction:false\nCREATE TABLE a (id INTEGER);\nDO $$ BEGIN \
+                FOR i IN 1..600 LOOP PERFORM pg_sleep(0.1); PERFORM pg_stat_clear_snapshot(); \
+                EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE relation::regclass::text LIKE 'thei%' AND mode = 'ShareUpdateExclusiveLock'); \
+                END LOOP; END $$;\nCREATE INDEX ours_id ON ours (id)";
+    let migration = {
+        let place = std::sync::Arc::clone(&place);
+        std::thread::spawn(move || up(&place, &[("1", ours)]))
+    };
+    eventually("ours is at work", || {
+        place.value("SELECT to_regclass('a') IS NOT NULL AS v") == "true"
+    });
+    let mut long = job(
+        Operation::ExecuteDml,
+        &["CREATE INDEX CONCURRENTLY their_id ON theirs (id)"],
+    );
+    long.lock_timeout_secs = 60;
+    let (_, building, builder) = running(&place, long);
+    building.recv().unwrap();
+    let outcome = migration.join().unwrap();
+    release.ask(StopReason::Cancelled);
+    failure(holder.join().unwrap());
+    builder.join().unwrap();
+    migrated(outcome);
     assert_eq!(recorded(&place), json!(["1"]));
 }
 
