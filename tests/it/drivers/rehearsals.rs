@@ -78,6 +78,32 @@ fn lies_are_refused(place: &Place) {
     }
 }
 
+/// What a rehearsal fails with is read by everybody who sees the request, before anybody has approved anything.
+fn errors_quote_no_values(place: &Place) {
+    const SECRET: &str = "ann@example.com";
+    place.done(&["CREATE TABLE n (id INTEGER PRIMARY KEY, v VARCHAR(40) UNIQUE, a INTEGER)"]);
+    place.done(&[&format!(
+        "INSERT INTO n VALUES (1, '{SECRET}', 1), (2, 'b', 2)"
+    )]);
+    let text = |sql: &str| match rehearse(place, &[sql]) {
+        Err(why) => why,
+        Ok(report) => report.to_string(),
+    };
+    for sql in [
+        "UPDATE n SET v = 'ann@example.com' WHERE id = 2",
+        "UPDATE n SET a = CAST(v AS DECIMAL)",
+        "UPDATE n SET a = 1 WHERE id = 1 AND current_setting(v) = 'com org net de'",
+        "UPDATE n SET a = 1 / CAST(v AS INTEGER)",
+    ] {
+        let why = text(sql);
+        assert!(
+            !why.contains("ann") && !why.contains("example"),
+            "{sql}: {why}"
+        );
+    }
+    assert!(rehearse(place, &["INSERT INTO n VALUES (3, 'ann@example.com', 1)"]).is_err());
+}
+
 /// From the request to what approvers see, with an agent as people run it.
 fn approvers_see_what_an_agent_counted(served: &Served) {
     let place = &served.place;
@@ -142,6 +168,7 @@ pub fn a_merge_is_rehearsed_bounded_and_run(served: &Served, sql: &str) {
 
 #[test]
 fn sqlite_rehearses() {
+    errors_quote_no_values(&sqlite());
     rows_are_counted_and_nothing_is_left(&sqlite());
     lies_are_refused(&sqlite());
     approvers_see_what_an_agent_counted(&Served::start(sqlite(), 60));
@@ -150,6 +177,7 @@ fn sqlite_rehearses() {
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn postgres_rehearses() {
+    errors_quote_no_values(&postgres());
     rows_are_counted_and_nothing_is_left(&postgres());
     lies_are_refused(&postgres());
     approvers_see_what_an_agent_counted(&Served::start(postgres(), 60));
@@ -258,6 +286,7 @@ fn postgres_names_the_triggers_of_partitions_and_of_cascades() {
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn mysql_rehearses() {
+    errors_quote_no_values(&mysql());
     rows_are_counted_and_nothing_is_left(&mysql());
     lies_are_refused(&mysql());
     approvers_see_what_an_agent_counted(&Served::start(mysql(), 60));

@@ -36,6 +36,22 @@ const NAMING_CLASSES: [&str; 15] = [
 /// A text that is too long for its type; the text names the type.
 const TOO_LONG: &str = "22001";
 const SYNTAX_ERROR: &str = "42601";
+/// What stands between two names of one message.
+const BETWEEN_NAMES: [&str; 9] = [
+    " for relation ",
+    " for table ",
+    " for type ",
+    " in schema ",
+    " of relation ",
+    " of table ",
+    " of type ",
+    " on table ",
+    " to type ",
+];
+/// Quotation marks of the server's translations.
+const OTHER_QUOTES: [char; 12] = [
+    '«', '»', '„', '“', '”', '‘', '’', '‹', '›', '「', '」', '『',
+];
 
 /// An error that the server sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -149,19 +165,47 @@ impl PgRefusal {
         if self.code == SYNTAX_ERROR {
             return false;
         }
-        let statement = statement.to_lowercase();
-        let mut quoted = self.message.split('"').skip(1).step_by(2);
-        self.position.is_some()
-            || quoted.all(|part| {
-                let name = part.rsplit('.').next().unwrap_or(part);
-                statement.contains(&name.to_lowercase())
-            })
+        if self.position.is_some() {
+            return true;
+        }
+        // A value may hold quotes itself.
+        let parts: Vec<&str> = self.message.split('"').collect();
+        let even = parts.len() % 2 == 1 && !self.message.contains(OTHER_QUOTES);
+        let last = parts.len() - 1;
+        let statement = unquoted(statement);
+        let mut named = parts
+            .iter()
+            .enumerate()
+            .skip(1)
+            .take_while(|(n, _)| *n < last);
+        even && named.all(|(n, part)| match n % 2 {
+            0 => BETWEEN_NAMES.contains(part),
+            _ => is_written(&unquoted(part), &statement),
+        })
     }
+}
+
+/// A text in lower case, without the quotes of names and without blanks around their dots.
+fn unquoted(text: &str) -> String {
+    let bare = text.to_lowercase().replace('"', "");
+    let parts: Vec<&str> = bare.split('.').map(str::trim).collect();
+    parts.join(".")
+}
+
+/// Whether `name` stands in `statement` as a whole, or after a schema.
+fn is_written(name: &str, statement: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$' || c == '@';
+    !name.is_empty()
+        && statement.match_indices(name).any(|(at, _)| {
+            let before = statement[..at].chars().next_back();
+            let after = statement[at + name.len()..].chars().next();
+            !before.is_some_and(in_name) && !after.is_some_and(in_name)
+        })
 }
 
 /// A message up to the first value that it may quote, and the plain words after the last one.
 fn without_values(message: &str) -> Naming {
-    let quotes = |c: char| c == '"' || c == ':' || c.is_ascii_digit();
+    let quotes = |c: char| c == '"' || c == ':' || c.is_ascii_digit() || OTHER_QUOTES.contains(&c);
     let Some(at) = message.find(quotes) else {
         return Naming::All;
     };
@@ -249,6 +293,46 @@ mod tests {
                 Some("syntax error at or near"),
             ),
             ("XX000", "secret", None),
+        ] {
+            assert_eq!(shown(refusal(code, message)), says.unwrap_or(message));
+        }
+    }
+
+    #[test]
+    fn only_what_stands_in_the_statement_is_named() {
+        for (code, message, says) in [
+            ("3F000", "schema \"orders\" does not exist", None),
+            (
+                "42704",
+                "unrecognized configuration parameter \"a secret.\"",
+                Some("unrecognized configuration parameter"),
+            ),
+            (
+                "3F000",
+                "schema \"ann@example.orders\" does not exist",
+                Some("schema … does not exist"),
+            ),
+            (
+                "3F000",
+                "schema \"order\" does not exist",
+                Some("schema … does not exist"),
+            ),
+            (
+                "3F000",
+                "schema \"\" does not exist",
+                Some("schema … does not exist"),
+            ),
+            (
+                "42704",
+                "role \"a\" secret \"f\" does not exist",
+                Some("role … does not exist"),
+            ),
+            (
+                "42704",
+                "type \"a\" secret\" does not exist",
+                Some("type … does not exist"),
+            ),
+            ("42704", "le rôle « secret » n'existe pas", Some("le rôle")),
         ] {
             assert_eq!(shown(refusal(code, message)), says.unwrap_or(message));
         }
