@@ -106,6 +106,7 @@ impl MySql {
             conn,
             id,
             since: None,
+            used: false,
             kind: MySqlFlavor::of_version(&version),
         })
     }
@@ -132,8 +133,10 @@ impl MySql {
         Ok(session)
     }
 
-    /// Renews the limits of a session, in which a statement may have changed them; a shorter wait for locks stays.
+    /// Renews the limits of a session, in which a statement may have changed them; a shorter wait for locks stays. Refuses
+    /// one that reads text otherwise by now.
     fn limit_time(&self, session: &mut Session, watch: &MySqlDeadline) -> Result<(), MySqlStop> {
+        session.still_reads_as_analysed(watch)?;
         let lock_secs = watch.lock_secs;
         let locks = format!(
             "SET SESSION lock_wait_timeout = LEAST(@@SESSION.lock_wait_timeout, {lock_secs}), \

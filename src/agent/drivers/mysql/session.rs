@@ -90,7 +90,7 @@ impl MySqlDeadline {
             }
             Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => MySqlStop::Interrupted,
             Error::MySqlError(e) => {
-                let words = match without_values(e.code, &e.message) {
+                let words = match without_values(e.code, &e.state, &e.message) {
                     None => e.message,
                     Some(scrubbed) => {
                         let mut quoted = self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,6 +149,8 @@ pub(super) struct Session {
     /// When its server was started; of what writes, where the server says it.
     pub(super) since: Option<String>,
     pub(super) kind: MySqlFlavor,
+    /// Whether a statement has run that may have changed how text is read.
+    pub(super) used: bool,
 }
 
 impl Session {
@@ -187,6 +189,29 @@ impl Session {
             ),
             watch,
         )
+    }
+
+    /// Refuses to go on where a statement has changed how the server reads text: the next one would be another to it than
+    /// the one approved.
+    pub(super) fn still_reads_as_analysed(
+        &mut self,
+        watch: &MySqlDeadline,
+    ) -> Result<(), MySqlStop> {
+        if !self.used {
+            return Ok(());
+        }
+        let rows = self.ask(
+            "SELECT @@SESSION.sql_mode, @@SESSION.character_set_client",
+            watch,
+        )?;
+        let mut found = rows.into_iter().flatten().map(Option::unwrap_or_default);
+        let (modes, charset) = (found.next(), found.next());
+        let reads = modes.is_some_and(|modes| leave_the_reading(&modes))
+            && charset.is_some_and(|charset| WHOLE_CHARACTERS.contains(&charset.as_str()));
+        match reads {
+            true => Ok(()),
+            false => Err(MySqlStop::Failed(OTHER_READING.to_owned())),
+        }
     }
 
     /// Waits for the locks of others only as long as a question that nothing depends on may: the server's own limit may be
@@ -255,6 +280,26 @@ const KNOWN_MODES: [&str; 12] = [
     "STRICT_TRANS_TABLES",
     "TIME_ROUND_FRACTIONAL",
 ];
+
+/// Further modes that a plan may set: they change values, and no reading.
+const SETTABLE_MODES: [&str; 3] = [
+    "PAD_CHAR_TO_FULL_LENGTH",
+    "TIME_TRUNCATE_FRACTIONAL",
+    "TRADITIONAL",
+];
+
+/// Character sets of a client in which no quote or backslash is a part of another character.
+const WHOLE_CHARACTERS: [&str; 6] = ["ascii", "binary", "latin1", "utf8", "utf8mb3", "utf8mb4"];
+
+/// Where something has changed how the server reads text.
+const OTHER_READING: &str = "not run: something changed how the database reads text (sql_mode, character_set_client), \
+                             and the statement would be read otherwise";
+
+/// Whether the server reads text in all modes of a list as the analysis did.
+fn leave_the_reading(modes: &str) -> bool {
+    let mut set = modes.split(',').filter(|mode| !mode.is_empty());
+    set.all(|mode| KNOWN_MODES.contains(&mode) || SETTABLE_MODES.contains(&mode))
+}
 
 /// The modes of a list with which the server reads text as the analysis did.
 fn harmless_modes(modes: &str) -> String {

@@ -61,6 +61,7 @@ pub(super) fn query(
     when_full: WhenFull,
     watch: &MySqlDeadline,
 ) -> Result<Ran, MySqlStop> {
+    session.used = true;
     let returning = returns_what_it_changes(sql);
     let mut found = session.conn.query_iter(sql).map_err(|e| watch.stop(e))?;
     let (mut changed, mut enough) = (0_u64, false);

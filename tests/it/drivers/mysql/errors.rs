@@ -15,6 +15,7 @@ fn messages_of_mysql_quote_no_values() {
         "CREATE TABLE p (a INTEGER) PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (5))",
         "INSERT INTO t (v, s) VALUES (4711, 'ann@example.com')",
         "CREATE PROCEDURE says(who VARCHAR(40)) SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = who",
+        "CREATE PROCEDURE missing(who VARCHAR(40)) SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1305, MESSAGE_TEXT = who",
         "CREATE PROCEDURE pretends(who VARCHAR(40)) SIGNAL SQLSTATE '42S02' SET MYSQL_ERRNO = 1146, MESSAGE_TEXT = who",
     ] {
         place.done(&[sql]);
@@ -48,6 +49,11 @@ fn messages_of_mysql_quote_no_values() {
         ),
         ("INSERT INTO p SELECT v FROM t", "1526", "4711"),
         ("CALL says('ann@example.com')", "1644", SECRET),
+        (
+            "CALL missing('PROCEDURE Ann does not exist')",
+            "1305",
+            "Ann",
+        ),
         ("CALL pretends('ann@example.com')", "1146", SECRET),
         (
             "INSERT INTO t (s) SELECT CONCAT(s, ' and more') FROM t",

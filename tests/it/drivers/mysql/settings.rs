@@ -1,7 +1,7 @@
 //! A MariaDB that is set otherwise than usual, or becomes so.
 
 use super::super::migrations::{migrated, up};
-use super::super::places::placed;
+use super::super::places::{mysql, placed};
 use super::super::rehearsals::rehearse;
 use super::super::silence::AtCommit;
 use super::super::{Place, failure, job};
@@ -69,6 +69,49 @@ fn server_with_other_modes_reads_text_as_the_analysis_did() {
     let (message, effect) = failure(place.write(&["INSERT INTO u VALUES (9)"]));
     assert!(message.contains("error 1452"), "{message}");
     assert_eq!(effect, JobEffect::RolledBack);
+}
+
+/// Where a backslash is half of a character, a quote after it ends nothing; where double quotes stand around names, a text
+/// is a column.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_statement_that_changes_the_reading_ends_the_plan() {
+    let place = mysql();
+    place.done(&["CREATE TABLE t (v VARCHAR(20)) ENGINE = InnoDB"]);
+    place.done(&["CREATE PROCEDURE keeps() BEGIN SET SESSION sql_mode = 'ANSI_QUOTES'; SET NAMES latin1; END"]);
+    place.done(&["CREATE PROCEDURE bends() SET SESSION character_set_client = gbk"]);
+    let insert = "INSERT INTO t VALUES (\"v\")";
+    let says = "changed how the database reads text";
+    for bends in [
+        "SET SESSION sql_mode = 'ANSI_QUOTES'",
+        "SET @@sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')",
+        "SET NAMES gbk",
+        "SET NAMES sjis",
+        "SET CHARACTER SET big5",
+        "EXECUTE IMMEDIATE 'SET NAMES gbk'",
+    ] {
+        let (message, effect) = failure(place.write(&[bends, insert]));
+        assert!(
+            message.starts_with("statement 2: ") && message.contains(says),
+            "{bends}: {message}"
+        );
+        assert_eq!(effect, JobEffect::RolledBack, "{bends}");
+        let file = format!("-- migrate:up\n{bends};\n{insert}");
+        let (message, _) = failure(up(&place, &[("1", &file)]));
+        assert!(message.contains(says), "{bends}: {message}");
+    }
+    assert_eq!(place.count("t"), 0);
+    // What a routine or a trigger sets ends with it.
+    place.done(&[
+        "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET SESSION character_set_client = sjis",
+    ]);
+    for first in ["CALL keeps()", "CALL bends()", insert] {
+        place.done(&[first, insert]);
+    }
+    place.done(&[
+        "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,TRADITIONAL'",
+        insert,
+    ]);
 }
 
 /// A server that has become read-only, as at a switch-over, says so at the COMMIT.
