@@ -103,8 +103,8 @@ impl Drop for ReportTurn<'_> {
 ///
 /// # Errors
 /// 403 for another agent's execution; 404; 409 `lease_lost` for one that is not the agent's any more, `conflict` for a
-/// different report of one that is finished; 413 `payload_too_large` for a result over the limit, after the execution
-/// was ended as failed; 503 when the result could not be stored.
+/// different report of one that is finished; 413 `payload_too_large` for a result over the limit in a report without an
+/// outcome, after the execution was ended as failed; 503 when the result could not be stored.
 pub fn submit_result(
     app: &Arc<App>,
     caller: &Caller,
@@ -114,7 +114,13 @@ pub fn submit_result(
     let size = report.result_data.as_ref().map_or(0, String::len);
     let limit = RESULT_BYTES_MAX.min(usize::try_from(app.settings.max_persist_bytes).unwrap_or(0));
     if size > limit {
-        return oversize(app, caller, execution_id, size as u64);
+        return match report.outcome {
+            Some(outcome) => {
+                let report = without_result(report, outcome, size, limit);
+                record(app, caller, execution_id, report)
+            }
+            None => oversize(app, caller, execution_id, size as u64),
+        };
     }
     let defect = report.result_data.as_deref().and_then(result_shape::defect);
     let report = match defect {
@@ -122,6 +128,34 @@ pub fn submit_result(
         None => report,
     };
     record(app, caller, execution_id, report)
+}
+
+/// A report that proves what was left in the database, without its result, which is too large: that stays true.
+fn without_result(
+    report: ExecutionReport,
+    outcome: ExecutionOutcome,
+    size: usize,
+    limit: usize,
+) -> ExecutionReport {
+    let why = format!("left out: {size} bytes are over the limit of {limit} bytes");
+    let (result_data, error_message) = match outcome {
+        ExecutionOutcome::Committed => {
+            let none = serde_json::json!({
+                "columns": [], "rows": [], "truncated": true, "truncation_reason": why,
+            });
+            (Some(none.to_string()), report.error_message)
+        }
+        _ => {
+            let own = report.error_message.unwrap_or_default();
+            (None, Some(format!("{own}; result {why}")))
+        }
+    };
+    ExecutionReport {
+        result_data,
+        error_message,
+        truncated: true,
+        ..report
+    }
 }
 
 /// The report of an execution whose result no reader could make sense of: it failed, and why.

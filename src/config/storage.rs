@@ -29,7 +29,7 @@ const ENV_TOKEN: &str = "AWS_SESSION_TOKEN";
 pub struct ResultStorage {
     /// The local folder; absolute. With a bucket: of results from before there was one.
     pub root_dir: PathBuf,
-    /// Largest result that is stored, in bytes.
+    /// Largest result that is taken from an agent, in bytes.
     pub max_persist_bytes: u64,
     /// The bucket where results are kept, if not in the folder.
     pub s3: Option<S3Storage>,

@@ -198,6 +198,42 @@ fn oversize_result_ends_the_execution_as_failed_with_the_sizes() {
 }
 
 #[test]
+fn a_proved_outcome_stays_where_its_result_is_too_large() {
+    let s = Server::with(&format!(
+        "{SHOP}\n[result_storage]\nmax_persist_bytes = 1000\n"
+    ));
+    let agent = s.agent("agent-1");
+    let report = |outcome: &str, sql: &str| {
+        let request = s.requester().submit("development", sql);
+        let claim = agent.claim(&request.id);
+        let committed = outcome == "committed";
+        let body = json!({
+            "success": committed, "result_data": format!("{{\"rows\":[\"{}\"]}}", "x".repeat(2_000)),
+            "error_message": (!committed).then_some("no"), "rows_affected": 7, "truncated": false,
+            "outcome": outcome, "duration_ms": 12,
+        });
+        agent.result(&claim.execution, &body).is(200);
+        agent.result(&claim.execution, &body).is(200);
+        let request = request.is(if committed { "executed" } else { "failed" });
+        let list = request.by.get(&request.path("/executions")).is(200);
+        let execution = list.list("executions")[0].clone();
+        assert_eq!(execution["outcome"], outcome);
+        assert_eq!(execution["rows_affected"], 7);
+        (request, execution)
+    };
+    let left_out = "left out: 2013 bytes are over the limit of 1000 bytes";
+    for sql in [UPDATE, SELECT] {
+        let (request, _) = report("committed", sql);
+        let shown = request.by.get(&request.path("/result/stream")).is(200);
+        assert_eq!(shown.json["success"], true);
+        assert_eq!(shown.json["result_data"]["truncation_reason"], left_out);
+    }
+    let (_, execution) = report("rolled_back", UPDATE);
+    let message = execution["error_message"].as_str().unwrap();
+    assert_eq!(message, format!("no; result {left_out}"));
+}
+
+#[test]
 fn a_body_beyond_every_limit_still_ends_its_execution() {
     let s = Server::shop();
     let agent = s.agent("agent-1");

@@ -140,11 +140,7 @@ impl ResultRows {
 
     /// Says that the database had a row that is too long to look at.
     pub fn too_long(&mut self) {
-        let limit = match self.bytes_limit {
-            ROWS_BYTES_MAX => format!("{} MB", ROWS_BYTES_MAX >> 20),
-            bytes => format!("{bytes} bytes"),
-        };
-        self.truncation = Some(format!("size limit reached ({limit})"));
+        self.truncation = Some(size_limit(self.bytes_limit));
     }
 
     /// Adds a row; `false` when it did not fit, and no more are wanted. As a row is there to be refused, a result is
@@ -190,6 +186,21 @@ impl ResultRows {
         true
     }
 
+    /// Bytes of its columns as JSON, at most.
+    fn columns_bytes(&self) -> usize {
+        /// What stands around the two names and the type of a column, a type that is not known yet included.
+        const AROUND: usize = 48;
+        let long = |text: &str| {
+            let mut json = String::new();
+            push_string(&mut json, text);
+            json.len()
+        };
+        self.columns
+            .iter()
+            .map(|c| AROUND + long(&c.name) + long(&c.key) + c.kind.as_deref().map_or(0, long))
+            .sum()
+    }
+
     /// Bytes of its rows and of the types of their cells.
     fn bytes(&self) -> usize {
         self.json.len() + self.types.len()
@@ -233,6 +244,15 @@ impl ResultRows {
     }
 }
 
+/// Why a result ends that has as many bytes as `limit` allows.
+fn size_limit(limit: usize) -> String {
+    let limit = match limit {
+        ROWS_BYTES_MAX => format!("{} MB", ROWS_BYTES_MAX >> 20),
+        bytes => format!("{bytes} bytes"),
+    };
+    format!("size limit reached ({limit})")
+}
+
 fn push_truncation(out: &mut String, reason: Option<&str>) {
     out.push_str(",\"truncated\":");
     out.push_str(if reason.is_some() { "true" } else { "false" });
@@ -249,7 +269,13 @@ pub struct Results {
     rows_max: u64,
     bytes_max: usize,
     any_type: bool,
+    /// Why further results were left out.
+    left_out: Option<String>,
 }
+
+/// Largest document with the columns of all its results, in bytes: with what stands around them it is at most as large as
+/// the rows alone may be, which is what servers take unless they are configured otherwise.
+const DOCUMENT_BYTES_MAX: usize = ROWS_BYTES_MAX - (16 << 10);
 
 /// Most results of one job; a plan has no more statements.
 const RESULTS_MAX: usize = 100;
@@ -261,6 +287,7 @@ impl Results {
             rows_max,
             bytes_max,
             any_type: false,
+            left_out: None,
         }
     }
 
@@ -272,12 +299,13 @@ impl Results {
         }
     }
 
-    /// Begins the next result; `false` when there are too many, and no more are wanted.
+    /// Begins the next result; `false` when there are too many, or their columns are too long, and no more are wanted.
     pub fn begin(&mut self, columns: Vec<(String, Option<String>)>) -> bool {
+        if self.left_out.is_some() {
+            return false;
+        }
         if self.sets.len() == RESULTS_MAX {
-            if let Some(last) = self.sets.last_mut() {
-                last.truncation = Some(format!("result limit reached ({RESULTS_MAX})"));
-            }
+            self.left_out = Some(format!("result limit reached ({RESULTS_MAX})"));
             return false;
         }
         let rows: u64 = self.sets.iter().map(|set| set.count).sum();
@@ -287,6 +315,13 @@ impl Results {
             (self.rows_max.saturating_sub(rows), self.rows_max),
             (self.bytes_max.saturating_sub(bytes), self.bytes_max),
         );
+        let named: usize = self.sets.iter().map(ResultRows::columns_bytes).sum();
+        let taken = named + set.columns_bytes() + bytes;
+        let Some(left) = DOCUMENT_BYTES_MAX.checked_sub(taken) else {
+            self.left_out = Some(size_limit(self.bytes_max));
+            return false;
+        };
+        set.bytes_max = set.bytes_max.min(left);
         set.any_type = self.any_type;
         self.sets.push(set);
         true
@@ -304,17 +339,20 @@ impl Results {
 
     /// Whether something was left out.
     pub fn truncated(&self) -> bool {
-        self.sets.iter().any(ResultRows::truncated)
+        self.left_out.is_some() || self.sets.iter().any(ResultRows::truncated)
     }
 
     /// As [`ResultRows::finish`], of the first result; further ones follow as `"more_results":[{"columns","rows"}]`.
     pub fn finish(mut self) -> String {
         if self.sets.is_empty() {
-            return ResultRows::new(Vec::new(), 0).finish();
+            let mut none = ResultRows::new(Vec::new(), 0);
+            none.truncation = self.left_out;
+            return none.finish();
         }
         let bytes: usize = self.sets.iter().map(|set| set.bytes() + 256).sum();
         let mut out = String::with_capacity(bytes);
-        let reason = self.sets.iter_mut().find_map(|set| set.truncation.take());
+        let cut = self.sets.iter_mut().find_map(|set| set.truncation.take());
+        let reason = cut.or(self.left_out.take());
         for (n, set) in self.sets.iter().enumerate() {
             out.push_str(match n {
                 0 => "{",
@@ -419,75 +457,4 @@ pub fn push_string(out: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(names: &[&str]) -> Vec<String> {
-        unique_keys(&names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn equal_names_get_keys_of_their_own() {
-        assert_eq!(keys(&["id", "name", "id"]), ["id", "name", "id_2"]);
-        assert_eq!(keys(&["id", "id", "id_2"]), ["id", "id_3", "id_2"]);
-        assert_eq!(
-            keys(&["id_2", "id", "id", "id"]),
-            ["id_2", "id", "id_3", "id_4"]
-        );
-        assert_eq!(keys(&["", ""]), ["", "_2"]);
-        // As many columns as SQLite allows, all of one name, are quick.
-        assert_eq!(keys(&["x"; 2000])[1999], "x_2000");
-    }
-
-    #[test]
-    fn values_keep_every_digit() {
-        let rows = [
-            (Cell::Null, "null"),
-            (Cell::Integer(i64::MIN), "-9223372036854775808"),
-            (Cell::Integer(9_007_199_254_740_993), "9007199254740993"),
-            (Cell::Real(0.1), "0.1"),
-            (Cell::Real(1.0), "1.0"),
-            (Cell::Real(-0.0), "-0.0"),
-            (Cell::Real(1e300), "1e300"),
-            (Cell::Real(f64::NAN), "\"NaN\""),
-            (Cell::Real(f64::NEG_INFINITY), "\"-Infinity\""),
-            (Cell::Text(b"a\"\n\x01"), "\"a\\\"\\n\\u0001\""),
-            (Cell::Text(&[0x61, 0xff]), "\"\\\\x61ff\""),
-            (Cell::Bytes(&[0, 0xab]), "\"\\\\x00ab\""),
-        ];
-        for (cell, json) in rows {
-            let mut out = String::new();
-            push_cell(&mut out, cell);
-            assert_eq!(out, json);
-            serde_json::from_str::<serde_json::Value>(&out).unwrap();
-        }
-    }
-
-    #[test]
-    fn only_a_row_that_is_there_makes_a_result_truncated() {
-        let mut rows = ResultRows::new(vec![("n".into(), None)], 2);
-        assert!(rows.push(|_| Cell::Integer(1)) && rows.push(|_| Cell::Integer(2)));
-        assert!(!rows.truncated());
-        assert!(!rows.push(|_| Cell::Integer(3)) && rows.truncated());
-        assert_eq!(
-            rows.finish(),
-            "{\"columns\":[{\"name\":\"n\",\"key\":\"n\",\"type\":\"integer\"}],\
-             \"rows\":[{\"n\":1},{\"n\":2}],\"truncated\":true,\
-             \"truncation_reason\":\"row limit reached (2)\"}"
-        );
-    }
-
-    #[test]
-    fn row_that_would_be_too_large_is_left_out_whole() {
-        let mut rows = ResultRows::new(vec![("a".into(), None), ("b".into(), None)], 10);
-        let large = vec![b'x'; ROWS_BYTES_MAX];
-        assert!(rows.push(|_| Cell::Integer(1)));
-        assert!(!rows.push(|n| match n {
-            0 => Cell::Integer(2),
-            _ => Cell::Text(&large),
-        }));
-        let json: serde_json::Value = serde_json::from_str(&rows.finish()).unwrap();
-        assert_eq!(json["rows"], serde_json::json!([{"a": 1, "b": 1}]));
-        assert_eq!(json["truncation_reason"], "size limit reached (10 MB)");
-    }
-}
+mod tests;

@@ -21,7 +21,8 @@ section! {
         backend: Text, shown "\"local\"";
         /// The folder. Default: `results` in state_dir. With a bucket, results from before it are still read from here.
         root_dir: Text, shown "\"./state/results\"";
-        /// Largest result that is stored, in bytes, at most 33554432.
+        /// Largest result that is taken from an agent, in bytes, whether it is stored or not; 12582912 is never exceeded. A
+        /// larger one is left out: what it proved to be committed counts as executed, and says so.
         max_persist_bytes: Number, within 1..=PERSIST_BYTES_MAX, shown PERSIST_BYTES_DEFAULT;
     } [s3: RawS3]
 }
