@@ -206,7 +206,8 @@ fn decide(
         eligible::ensure(app, workflow, &checked.target, &caller.subject)?;
     }
     let policy = active.policies.execution(&checked.target);
-    let row_bound = row_bounds::of(checked.max_affected_rows, &policy, operation, analysis)?;
+    let (rows, schema) = (checked.max_affected_rows, schema.schema(read.dialect));
+    let row_bound = row_bounds::of(rows, &policy, operation, analysis, schema)?;
     let rehearsal = rehearse::of_new(
         decision.workflow.as_ref(),
         decision.opening == Opening::Pending,

@@ -3,6 +3,7 @@
 use crate::domain::id::Operation;
 use crate::domain::policy::execution::ExecutionPolicy;
 use crate::domain::row_bound::{self, BOUND_MAX, RowBound, RowBoundSource};
+use crate::domain::schema::Schema;
 use crate::domain::sql::Analysis;
 use crate::error::Error;
 
@@ -19,7 +20,8 @@ pub(super) fn asked(rows: Option<u64>) -> Result<Option<u64>, Error> {
     }
 }
 
-/// How many rows a request may change: as its requester says, else as the policy says where that can be counted.
+/// How many rows a request may change: as its requester says, else as the policy says where that can be counted, as far as
+/// the text and the tables tell.
 ///
 /// # Errors
 /// 422 `row_bound_unprovable` for a bound of the requester that nobody could hold.
@@ -28,8 +30,12 @@ pub(super) fn of(
     policy: &ExecutionPolicy,
     operation: Operation,
     analysis: Option<&Analysis>,
+    schema: Schema<'_>,
 ) -> Result<Option<RowBound>, Error> {
-    let uncountable = row_bound::uncountable(operation, analysis);
+    let uncountable = row_bound::uncountable(operation, analysis).or_else(|| match schema {
+        Schema::Ready(snapshot) => row_bound::uncounted_in(analysis?, snapshot),
+        _ => None,
+    });
     if let Some(rows) = asked {
         return match uncountable {
             None => Ok(Some(RowBound {

@@ -3,6 +3,7 @@
 
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
+use crate::domain::schema::Snapshot;
 use crate::domain::sql::{Analysis, Category, Class, DialectFact, StatementFacts};
 
 /// Largest bound; up to here every reader of JSON has every integer.
@@ -88,6 +89,34 @@ pub fn uncountable(operation: Operation, analysis: Option<&Analysis>) -> Option<
         "rows that `{}` at line {}, column {} changes are not counted",
         other.kind, other.line, other.column
     ))
+}
+
+/// Why MySQL or MariaDB does not count all that a statement changes, as far as the tables are known: its agent would refuse
+/// every number of rows.
+pub fn uncounted_in(analysis: &Analysis, snapshot: &Snapshot) -> Option<String> {
+    if analysis.dialect_fact != DialectFact::Known(Dialect::MySql) {
+        return None;
+    }
+    let writes = ["insert", "update", "delete"];
+    let changing = analysis
+        .statements
+        .iter()
+        .filter(|s| writes.contains(&s.kind));
+    let why = |statement: &StatementFacts, name: &String| {
+        let table = snapshot.table(name, Dialect::MySql)?;
+        if table.transactional == Some(false) {
+            return Some(format!("`{name}` is not a table that can roll back"));
+        }
+        if table.has_triggers {
+            return Some(format!("`{name}` has triggers, whose rows are not counted"));
+        }
+        (statement.kind != "insert" && snapshot.passes_on(table)).then(|| {
+            format!("keys that point to `{name}` pass changes on, whose rows are not counted")
+        })
+    };
+    changing
+        .flat_map(|statement| statement.tables.iter().map(move |name| (statement, name)))
+        .find_map(|(statement, name)| why(statement, name))
 }
 
 #[cfg(test)]

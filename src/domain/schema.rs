@@ -2,7 +2,7 @@
 
 use crate::domain::dialect::Dialect;
 use crate::domain::sql::table_parts;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Longest chain of cascading deletes that is followed.
@@ -39,6 +39,15 @@ pub struct Table {
     /// `false` where changes of its rows stay whatever becomes of the transaction.
     #[serde(default)]
     pub transactional: Option<bool>,
+    /// Whether it has triggers, as far as the agent saw.
+    #[serde(default, rename = "triggers", deserialize_with = "has_elements")]
+    pub has_triggers: bool,
+}
+
+/// Whether a list, whatever it holds, has elements; any other value has none.
+fn has_elements<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    let value = serde_json::Value::deserialize(value)?;
+    Ok(value.as_array().is_some_and(|all| !all.is_empty()))
 }
 
 /// A constraint of a table.
@@ -98,18 +107,32 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Whether keys of other tables pass on what is deleted or changed in `table`.
+    pub fn passes_on(&self, table: &Table) -> bool {
+        let keeps = |rule: &str| ["RESTRICT", "NO_ACTION", "NO ACTION"].contains(&rule);
+        self.tables.iter().any(|other| {
+            other
+                .keys_to(table)
+                .any(|key| key.on_delete.as_deref().is_some_and(|rule| !keeps(rule)))
+        })
+    }
+}
+
 impl Table {
-    fn cascades_from(&self, parent: &Table) -> bool {
-        self.constraints.iter().any(|c| {
+    fn keys_to(&self, parent: &Table) -> impl Iterator<Item = &Constraint> {
+        self.constraints.iter().filter(|c| {
             let to_parent = c.referenced_table.as_deref().is_some_and(|name| {
                 let table = name.rsplit_once('.').map_or(name, |(_, table)| table);
                 table.eq_ignore_ascii_case(&parent.name)
             });
-            let cascades = c
-                .on_delete
-                .as_deref()
-                .is_some_and(|d| d.eq_ignore_ascii_case("cascade"));
-            c.constraint_type == "foreign_key" && to_parent && cascades
+            c.constraint_type == "foreign_key" && to_parent
         })
+    }
+
+    fn cascades_from(&self, parent: &Table) -> bool {
+        let cascades = |rule: &str| rule.eq_ignore_ascii_case("cascade");
+        self.keys_to(parent)
+            .any(|key| key.on_delete.as_deref().is_some_and(cascades))
     }
 }

@@ -140,3 +140,54 @@ fn a_bound_that_nobody_could_hold_is_refused() {
     keyed(5).is(200);
     keyed(6).refused(409, "idempotency_key_reused");
 }
+
+/// MySQL counts neither what triggers change nor what keys pass on, and its agent would refuse every bound.
+#[test]
+fn no_bound_is_promised_that_tables_break() {
+    let mysql = SHOP.replace("\"postgresql\"", "\"mysql\"");
+    let s = Server::with(&format!(
+        "{mysql}\n[[execution_policies]]\nmax_affected_rows = 100\n"
+    ));
+    let agent = s.agent("agent-1");
+    agent.poll_with(json!({"features": ["row_bound"]})).is(200);
+    let key = |rule: &str| {
+        json!([{"name": "k", "constraint_type": "foreign_key", "columns": ["a"],
+            "referenced_table": "parents", "referenced_columns": ["id"], "on_delete": rule}])
+    };
+    let tables = |rule: &str| {
+        json!({"tables": [
+            {"name": "items", "estimated_rows": 3},
+            {"name": "flat", "estimated_rows": 3, "transactional": false},
+            {"name": "noted", "estimated_rows": 3, "triggers": [{"name": "r", "event": "UPDATE"}]},
+            {"name": "parents", "estimated_rows": 3},
+            {"name": "children", "estimated_rows": 3, "constraints": key(rule)},
+        ]})
+    };
+    let report = |rule: &str| {
+        let body = json!({"database": "shop", "environment": "development", "dialect": "mysql",
+            "status": "ready", "snapshot": tables(rule)});
+        agent.person.post("/api/agent/schema-sync", &body).is(200);
+    };
+    report("SET_NULL");
+    let change = |table: &str| format!("UPDATE {table} SET price = 2 WHERE id = 1");
+    for (table, says) in [
+        ("flat", "`flat` is not a table that can roll back"),
+        ("noted", "`noted` has triggers"),
+        ("parents", "keys that point to `parents` pass changes on"),
+    ] {
+        let asked = json!({"database": "shop", "environment": "development", "detail": change(table), "max_affected_rows": 5});
+        let answer = s.requester().post("/api/requests", &asked);
+        answer.refused(422, "row_bound_unprovable").saying(says);
+        let request = s.requester().submit("development", &change(table));
+        let shown = request.by.show(&request).is(200).json;
+        assert_eq!(shown["max_affected_rows"], Value::Null, "{table}");
+    }
+    let bound = |sql: &str| {
+        let request = s.requester().submit("development", sql);
+        request.by.show(&request).is(200).json["max_affected_rows"].clone()
+    };
+    assert_eq!(bound(&change("items")), 100);
+    assert_eq!(bound("INSERT INTO parents (id) VALUES (1)"), 100);
+    report("RESTRICT");
+    assert_eq!(bound(&change("parents")), 100);
+}
