@@ -6,7 +6,7 @@ use super::drivers::DriverJob;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use crate::domain::migration::{self, Direction};
-use crate::domain::sql::mentions;
+use crate::domain::sql::mentions_within;
 
 /// Lowers the limits of `job` to `caps`.
 pub fn limit(job: &mut DriverJob, caps: &Caps) {
@@ -39,7 +39,7 @@ pub fn allowed(job: &DriverJob, caps: &Caps, dialect: Dialect) -> Result<(), Str
     };
     for text in &texts {
         for words in &caps.deny {
-            match mentions(text, words, dialect) {
+            match mentions_within(text, words, dialect) {
                 Some(false) => {}
                 Some(true) => {
                     return Err(format!(
@@ -112,12 +112,22 @@ mod tests {
             "SELECT * FROM hr . \"salaries\"",
             "WITH a AS (SELECT 1 FROM HR.Salaries) SELECT * FROM a",
             "SELECT 'x",
+            "DO $$ BEGIN DROP TABLE a; END $$",
+            "DO 'BEGIN DROP TABLE a; END'",
+            "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $x$ SELECT 1; DROP TABLE a $x$",
+            "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE $1; END $$",
+            "SELECT 1; DO $a$ BEGIN EXECUTE 'drop ' || 'table a'; END $a$",
+            "PREPARE p AS SELECT 1",
         ] {
             assert!(refused(Operation::ExecuteDml, sql).is_err(), "{sql}");
         }
         for sql in [
             "SELECT 'drop table', \"drop\" FROM t -- hr.salaries",
             "DROP VIEW a",
+            "DO $$ BEGIN DROP VIEW a; END $$",
+            "INSERT INTO t VALUES ('drop table') ON CONFLICT DO NOTHING",
+            "CREATE TRIGGER r AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+            "GRANT EXECUTE ON FUNCTION f TO reader",
         ] {
             refused(Operation::ExecuteDml, sql).unwrap();
         }
@@ -128,5 +138,13 @@ mod tests {
         assert!(refused(Operation::MigrateUp, &up("SELECT 1; drop table a")).is_err());
         refused(Operation::MigrateUp, &up("SELECT 1")).unwrap();
         refused(Operation::MigrateStatus, "").unwrap();
+        for sql in [
+            "EXECUTE IMMEDIATE 'DROP TABLE a'",
+            "PREPARE s FROM 'DROP TABLE a'",
+            "CREATE PROCEDURE p() BEGIN DROP TABLE a; END",
+        ] {
+            let job = job(Operation::ExecuteDml, sql);
+            assert!(allowed(&job, &caps, Dialect::MySql).is_err(), "{sql}");
+        }
     }
 }

@@ -90,7 +90,8 @@ section! {
         lock_timeout_secs: Number;
         /// Refuses everything but reads, whatever was approved.
         read_only: Option<bool>;
-        /// Words and names that no statement may hold, whatever was approved: `drop table`, `hr.salaries`.
+        /// Words and names that no statement may hold, whatever was approved, the text of a block or a routine included:
+        /// `drop table`, `hr.salaries`.
         deny: Texts, within 0..=DENY_MAX;
         /// Rows returned at most, whatever the server allows.
         max_rows: Number;

@@ -67,7 +67,7 @@ pub use row_changes::{
 };
 pub use rules::{Finding, IN_LIST_MAX, ReviewRule, RuleAction};
 pub use schema_expressions::{UnreadableExpression, unknown_calls};
-pub use script::{ScriptError, ScriptStatement, comments, mentions, statements};
+pub use script::{ScriptError, ScriptStatement, comments, mentions, mentions_within, statements};
 pub use table_name::table_parts;
 
 use crate::crypto::sha256_hex;

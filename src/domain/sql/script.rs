@@ -112,6 +112,62 @@ pub fn mentions(text: &str, phrase: &str, dialect: Dialect) -> Option<bool> {
     Some(!phrase.is_empty() && text.windows(phrase.len()).any(|found| found == phrase))
 }
 
+/// The same, also within what `text` runs or keeps for later as the text of a block or a routine; `None` also for what is
+/// put together while it runs (`PREPARE`, `EXECUTE`), of which nobody knows beforehand what it says.
+pub fn mentions_within(text: &str, phrase: &str, dialect: Dialect) -> Option<bool> {
+    within(text, phrase, dialect, BODIES_MAX)
+}
+
+/// Bodies within each other that are read.
+const BODIES_MAX: usize = 8;
+
+fn within(text: &str, phrase: &str, dialect: Dialect, deeper: usize) -> Option<bool> {
+    match mentions(text, phrase, dialect) {
+        Some(false) => {}
+        other => return other,
+    }
+    let lexed = lex::lex(text, dialect);
+    let all = StatementTokens {
+        src: text,
+        toks: &lexed.toks,
+        begin: 0,
+    };
+    let made_up = |i: usize| {
+        all.is(i, "prepare")
+            || all.is(i, "execute") && !all.is_any(i + 1, &["function", "on", "procedure"])
+    };
+    if (0..all.toks.len()).any(made_up) {
+        return None;
+    }
+    for stmt in all.toks.split(|tok| tok.kind == TokenKind::Semi) {
+        let stmt = StatementTokens { toks: stmt, ..all };
+        if !(stmt.is(0, "do") || has_body(&stmt)) {
+            continue;
+        }
+        for i in (0..stmt.toks.len()).filter(|i| stmt.kind(*i) == Some(TokenKind::Str)) {
+            let deeper = deeper.checked_sub(1)?;
+            match within(body(stmt.text(i)), phrase, dialect, deeper) {
+                Some(false) => {}
+                other => return other,
+            }
+        }
+    }
+    Some(false)
+}
+
+/// What stands between the quotes of a string.
+fn body(text: &str) -> &str {
+    if text.starts_with('$') {
+        let tag = text[1..].find('$').map_or("", |end| &text[..end + 2]);
+        return text
+            .strip_prefix(tag)
+            .and_then(|rest| rest.strip_suffix(tag))
+            .unwrap_or(text);
+    }
+    let inner = text.split_once('\'').map_or(text, |(_, rest)| rest);
+    inner.strip_suffix('\'').unwrap_or(inner)
+}
+
 fn has_body(stmt: &StatementTokens<'_>) -> bool {
     stmt.is(0, "create") && (1..KIND_WITHIN).any(|i| stmt.is_any(i, &WITH_BODY))
 }
