@@ -2,6 +2,7 @@
 //! PostgreSQL and MySQL or MariaDB. The last two run where DBWARD_TEST_POSTGRES_URL and DBWARD_TEST_MYSQL_URL name a
 //! server on which databases may be made.
 
+mod awkward;
 mod chaos;
 mod constructs;
 mod held;

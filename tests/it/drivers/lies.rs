@@ -257,6 +257,7 @@ impl Maker<'_> {
             execution("a read of three", read, &["COMMIT", PWN, "SELECT 1"]),
             execution("a read that writes", read, &["DELETE FROM t"]),
             execution("a read that makes a table", read, &[PWN]),
+            execution("a read that calls a procedure", read, &["CALL empties()"]),
             execution("two in one", write, &["DELETE FROM t; DELETE FROM t"]),
             execution(
                 "a write that commits",
@@ -392,6 +393,12 @@ fn agent(liar: &Liar, place: &Place, folder: &Temp) -> Program {
 fn no_lie_changes_anything(place: &Place) {
     place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY)"]);
     place.done(&["INSERT INTO t VALUES (1), (2), (3)"]);
+    let procedure = match place.driver.dialect() {
+        Dialect::Sqlite => None,
+        Dialect::Postgres => Some("CREATE PROCEDURE empties() LANGUAGE sql AS 'DELETE FROM t'"),
+        Dialect::MySql => Some("CREATE PROCEDURE empties() BEGIN DELETE FROM t; COMMIT; END"),
+    };
+    procedure.map(|made| place.done(&[made]));
     let (liar, folder) = (Liar::start(), Temp::new());
     let agent = agent(&liar, place, &folder);
     let maker = Maker {

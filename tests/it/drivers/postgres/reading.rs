@@ -42,6 +42,12 @@ fn server_that_reads_backslashes_otherwise_is_not_left_to_it() {
         .explain(&place.driver, sql, &Cancel::new())
         .unwrap();
     assert_eq!(place.value(r"SELECT '\x00ff'::bytea AS v"), r#""\\x00ff""#);
+    // What runs in no transaction has a session of its own.
+    place.done(&[r"CREATE INDEX CONCURRENTLY i ON t (v) WHERE v <> '\'"]);
+    assert_eq!(
+        place.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"),
+        "true"
+    );
 }
 
 #[test]

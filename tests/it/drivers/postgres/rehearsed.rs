@@ -349,6 +349,21 @@ fn a_function_is_not_called_as_a_column() {
     }
 }
 
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn an_operator_that_is_named_by_its_schema_is_found() {
+    let place = watched();
+    place.done(&[
+        "CREATE SCHEMA far",
+        "CREATE FUNCTION adds(integer, integer) RETURNS integer LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM nextval('runs'); RETURN 1; END $$",
+        "CREATE OPERATOR far.+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = adds)",
+    ]);
+    let sql = "UPDATE t SET v = 'd' WHERE id = 0 OPERATOR(far.+) 1";
+    refused(&place, sql, "the statement calls `+`");
+    rehearsed(&place, "UPDATE t SET v = 'd' WHERE id = 0 + 1");
+}
+
 /// What is made, how it goes again, a statement that runs it without its name in it, and what of it the refusal names.
 const UNNAMED: [[&str; 4]; 6] = [
     [
