@@ -70,6 +70,10 @@ pub fn claim(
             Err(unproven) => return unreadable::refuse(view, &id, unproven),
         };
         if let Some(execution) = again(view, agent, &request, claim_key.as_deref())? {
+            // No heartbeat has come, so nothing has run yet.
+            if let Err(error) = means_the_same(&cx.active(), view, agent, &request, now) {
+                return refuse_verb(&cx, &caller, &request, VERB, error);
+            }
             return Ok(Verdict::Same(claimed_again(request, text, execution)));
         }
         let State::Dispatched(dispatched) = request.state() else {

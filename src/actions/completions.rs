@@ -9,19 +9,33 @@ use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
 use crate::error::Error;
 use crate::store::{Unproven, View};
+use std::collections::BTreeSet;
 
-/// The changes of pending requests whose current step the votes of `subject` complete, now that they count again. A
-/// request that cannot run where it is for stays as it is; one that cannot be read, or is not what the log says of it,
-/// is frozen.
+/// Whose votes one transaction lets count again, and whose it stops counting.
+#[derive(Debug, Default)]
+pub(super) struct Turnover {
+    /// People who can act again.
+    pub back: BTreeSet<String>,
+    /// People who cannot act any more, whose own requests are cancelled.
+    pub leaving: BTreeSet<String>,
+}
+
+/// The changes of pending requests whose current step is complete when all of the votes of those who are back count
+/// again, each once. A request that cannot run where it is for stays as it is; one that cannot be read, or is not what
+/// the log says of it, is frozen.
 pub(super) fn completed_by(
     policies: &Policies,
     view: &View,
-    subject: &str,
+    turnover: &Turnover,
     now: Timestamp,
 ) -> Result<Vec<Change>, Error> {
+    let mut voted = BTreeSet::new();
+    for person in &turnover.back {
+        voted.extend(view.pending_voted_by(person)?);
+    }
     let mut changes = Vec::new();
-    for id in view.pending_voted_by(subject)? {
-        match of_request(policies, view, &id, subject, now) {
+    for (_, id) in voted {
+        match of_request(policies, view, &id, turnover, now) {
             Ok(completed) => changes.extend(completed.into_iter().map(Change::from)),
             Err(unproven) => changes.extend(unreadable::freeze(view, &id, unproven)?),
         }
@@ -33,10 +47,13 @@ fn of_request(
     policies: &Policies,
     view: &View,
     id: &str,
-    subject: &str,
+    turnover: &Turnover,
     now: Timestamp,
 ) -> Result<Vec<RequestChange>, Unproven> {
     let request = view.request(id)?;
+    if turnover.leaving.contains(&request.requester) {
+        return Ok(Vec::new());
+    }
     let Ok(pending) = request.pending(now) else {
         return Ok(Vec::new());
     };
@@ -45,15 +62,21 @@ fn of_request(
         return Ok(Vec::new());
     };
     let mut votes = view.votes(&request)?;
-    for vote in votes.iter_mut().filter(|vote| vote.actor == subject) {
-        vote.counts = true;
+    let mut voter = None;
+    for vote in &mut votes {
+        if turnover.leaving.contains(&vote.actor) {
+            vote.counts = false;
+        } else if turnover.back.contains(&vote.actor) {
+            vote.counts = true;
+            voter = Some(vote.actor.clone());
+        }
     }
     let current = current_step(&workflow, &votes);
-    if current <= request.current_step {
+    let Some(voter) = voter.filter(|_| current > request.current_step) else {
         return Ok(Vec::new());
-    }
+    };
     if let Err(error) = dialects::ensure_current(policies, view, &request, now) {
-        log::warn!("the votes of {subject} count again and do not approve request {id}: {error}");
+        log::warn!("the votes of {voter} count again and do not approve request {id}: {error}");
         return Ok(Vec::new());
     }
     Ok(completed(
@@ -61,7 +84,7 @@ fn of_request(
         &request,
         pending,
         &workflow,
-        (current, subject),
+        (current, &voter),
         now,
     ))
 }

@@ -46,7 +46,9 @@ impl Descendants {
 
     /// The same for a person whose own tokens all end: what they issued for others, and what was issued with that.
     pub(super) fn of_person(view: &View, subject: &str, all: bool) -> Result<Descendants, Error> {
-        let (mut found, mut seen) = (Descendants::default(), BTreeSet::new());
+        // Those of the person end anyway, also where somebody issued one with what came of another.
+        let own = view.tokens_of(subject)?.into_iter().map(|own| own.token.id);
+        let (mut found, mut seen) = (Descendants::default(), own.collect::<BTreeSet<_>>());
         for stored in view.tokens_issued_by(subject)? {
             let others = stored.token.subject_id != subject;
             if others && seen.insert(stored.token.id.clone()) {

@@ -1,14 +1,14 @@
 //! What a server does before it serves: applies its configuration, and makes the first tokens.
 
 use super::App;
-use super::completions::completed_by;
+use super::completions::{Turnover, completed_by};
 use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::{dialects, users, webhooks};
 use crate::config::Config;
 use crate::crypto::{hex, random, uuid, write_private};
 use crate::domain::actor::{Actor, SubjectType};
-use crate::domain::change::{ConfigurationChange, IdentityChange, UserStatus};
+use crate::domain::change::{Change, ConfigurationChange, IdentityChange, UserStatus};
 use crate::domain::permission::Role;
 use crate::domain::token::issue::{IssuerChain, TokenRequest, draft};
 use crate::domain::token::{SECRET_PREFIX, StoredToken};
@@ -68,6 +68,10 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
             last_admin::ensure_one_stays(&cx, view, &before.policies, &losing, now)?;
         }
         let mut changes = vec![synced.into()];
+        let mut turnover = Turnover {
+            leaving: leaving.iter().cloned().collect(),
+            ..Turnover::default()
+        };
         for person in named.iter().filter(|p| p.active) {
             let stored = view.find_user(&person.id)?;
             if !stored
@@ -77,9 +81,10 @@ pub fn sync_config(app: &Arc<App>, config: &Config, keeps_admin: bool) -> Result
                 changes.push(IdentityChange::UserActivated(person.clone()).into());
             }
             if stored.is_some_and(|s| !s.active) {
-                changes.extend(completed_by(&after, view, &person.id, now)?);
+                turnover.back.insert(person.id.clone());
             }
         }
+        changes.extend(completed_by(&after, view, &turnover, now)?);
         for id in &leaving {
             changes.extend(users::suspension(view, id, true, false)?.0);
         }
@@ -224,7 +229,7 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
             (uuid(), &secret),
         ));
     }
-    app.store.change(Actor::system(), move |view, _| {
+    app.store.change(Actor::system(), move |view, now| {
         let mut changes: Vec<IdentityChange> = Vec::new();
         for (_, subject, _, _) in BOOTSTRAP {
             for old in view.tokens_of(subject)? {
@@ -234,32 +239,36 @@ pub fn bootstrap(app: &Arc<App>, state_dir: &Path, force: bool) -> Result<bool, 
                 }
             }
         }
+        let mut turnover = Turnover::default();
         if force {
-            changes.extend(activations(view)?);
+            for user in suspended_first_people(view)? {
+                turnover.back.insert(user.id.clone());
+                changes.push(IdentityChange::UserActivated(user));
+            }
         }
         changes.extend(created.into_iter().map(IdentityChange::TokenCreated));
-        Ok(Verdict::Write(
-            changes.into_iter().map(Into::into).collect(),
-            (),
-        ))
+        let mut changes: Vec<Change> = changes.into_iter().map(Into::into).collect();
+        changes.extend(completed_by(&active.policies, view, &turnover, now)?);
+        Ok(Verdict::Write(changes, ()))
     })?;
     Ok(true)
 }
 
-/// First tokens of suspended people would not count: who may start the server may let it be administered.
-fn activations(view: &View) -> Result<Vec<IdentityChange>, Error> {
-    let mut changes = Vec::new();
+/// People of first tokens who are to act again, since these would not count: who may start the server may let it be
+/// administered.
+fn suspended_first_people(view: &View) -> Result<Vec<UserStatus>, Error> {
+    let mut suspended = Vec::new();
     for (_, subject, _, _) in BOOTSTRAP {
         let stored = view.find_user(subject)?;
         if stored.is_some_and(|user| !user.active && !user.is_from_config()) {
-            changes.push(IdentityChange::UserActivated(UserStatus {
+            suspended.push(UserStatus {
                 id: subject.to_owned(),
                 active: true,
                 by_config: false,
-            }));
+            });
         }
     }
-    Ok(changes)
+    Ok(suspended)
 }
 
 fn is_first_token(stored: &StoredToken, subject: &str) -> bool {

@@ -3,7 +3,7 @@
 //! A suspension takes effect everywhere at once: tokens are revoked, requests that can still be cancelled are, and
 //! calls that wait on behalf of the person are woken and refused.
 
-use super::completions::completed_by;
+use super::completions::{Turnover, completed_by};
 use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
@@ -313,7 +313,11 @@ pub fn activate(app: &Arc<App>, caller: &Caller, id: &str) -> Result<bool, Error
         if user.active {
             return Ok(Verdict::Same(managed_by_config));
         }
-        let completed = completed_by(&cx.active().policies, view, &id, now)?;
+        let turnover = Turnover {
+            back: BTreeSet::from([id.clone()]),
+            ..Turnover::default()
+        };
+        let completed = completed_by(&cx.active().policies, view, &turnover, now)?;
         let change = IdentityChange::UserActivated(UserStatus {
             id,
             active: true,

@@ -251,12 +251,12 @@ impl View<'_> {
     }
 
     /// Ids of pending requests that a person has voted on, oldest first; of corrupt ones none.
-    pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<String>, Error> {
+    pub fn pending_voted_by(&self, actor: &str) -> Result<Vec<(i64, String)>, Error> {
         self.connection.list(
-            "SELECT r.id FROM requests r WHERE r.status = 'pending' AND r.corrupt_seq IS NULL \
+            "SELECT r.seq, r.id FROM requests r WHERE r.status = 'pending' AND r.corrupt_seq IS NULL \
              AND r.seq IN (SELECT request_seq FROM approvals WHERE actor_id = ?1) ORDER BY r.seq",
             [actor],
-            first,
+            tuple,
         )
     }
 

@@ -9,7 +9,11 @@ const UPDATE: &str = "UPDATE items SET price = 2 WHERE id = 1";
 
 /// A shop whose production has one workflow with these further lines; nothing else runs.
 pub(crate) fn shop(workflow: &str) -> Server {
-    Server::with(&format!(
+    Server::with(&shop_toml(workflow))
+}
+
+pub(crate) fn shop_toml(workflow: &str) -> String {
+    format!(
         r#"
         [[databases]]
         name = "shop"
@@ -31,7 +35,7 @@ pub(crate) fn shop(workflow: &str) -> Server {
         [[workflows]]
         {workflow}
         "#
-    ))
+    )
 }
 
 pub(crate) const TWO_STEPS: &str = r#"

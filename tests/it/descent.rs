@@ -213,3 +213,24 @@ fn last_administrator_is_not_lost_by_what_ends_too() {
     other.submit("production", UPDATE).is_pending();
     assert_eq!(me(&other), 200);
 }
+
+#[test]
+fn token_between_administrators_ends_once_with_its_person() {
+    for all in [false, true] {
+        let s = server();
+        let (_, chief) = issued(&s, &s.admin(), "chief", &["admin"], json!({}));
+        let (bobs, bob) = issued(&s, &chief, "bob", &["admin"], json!({}));
+        let (_, back) = issued(&s, &bob, "chief", &["admin"], json!({}));
+        let path = format!("/api/users/chief/suspend?descendants={all}");
+        let answer = s.admin().poke(&path).is(200);
+        assert_eq!(answer.json["revoked_tokens"], 2);
+        let (ended, kept) = match all {
+            true => (vec![bobs], Vec::new()),
+            false => (Vec::new(), vec![bobs]),
+        };
+        assert_eq!(ids(&answer, "ended_descendants"), ended);
+        assert_eq!(ids(&answer, "kept_descendants"), kept);
+        assert_eq!((me(&chief), me(&back)), (401, 401));
+        assert_eq!(me(&bob), if all { 401 } else { 200 });
+    }
+}

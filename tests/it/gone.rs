@@ -1,6 +1,6 @@
 //! What went away decides nothing and runs nothing: votes of suspended people, databases that left the configuration.
 
-use super::approvals::{reader, shop, submit};
+use super::approvals::{reader, shop, shop_toml, submit};
 use super::people::{activate, suspend};
 use crate::support::{Request, SHOP, Server};
 use serde_json::{Value, json};
@@ -220,4 +220,81 @@ fn database_that_left_the_configuration_runs_nothing() {
         attempts,
         ["agent.claim", "request.resume", "request.approve"]
     );
+}
+
+/// A step of so many votes of the group `ops`, and what the file says of people.
+fn named(min: u32, people: &[(&str, &str)]) -> String {
+    let step = format!(
+        "[[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"ops\"\nmin = {min}\n"
+    );
+    let people = people
+        .iter()
+        .map(|(id, status)| format!("[[users]]\nid = \"{id}\"\nstatus = \"{status}\"\n"));
+    format!("{}\n{}", shop_toml(&step), people.collect::<String>())
+}
+
+#[test]
+fn people_back_by_one_file_complete_a_step_once() {
+    // Of three votes two are enough, and then all three are needed: neither is counted for each of the two alone.
+    for min in [2, 3] {
+        let s = Server::with(&named(min, &[]));
+        let request = submit(&s);
+        let status = |s: &Server| s.admin().show(&request).is(200).text("status");
+        reader(&s, "op-one").approve(&request).is(200);
+        let s = s.restart_with(&named(min, &[("op-one", "suspended")]));
+        reader(&s, "op-two").approve(&request).is(200);
+        let both = |status| [("op-one", status), ("op-two", status)];
+        let s = s.restart_with(&named(min, &both("suspended")));
+        reader(&s, "both").approve(&request).is(200);
+        assert_eq!(status(&s), "pending");
+        let s = s.restart_with(&named(min, &both("active")));
+        assert_eq!(status(&s), "approved", "{min}");
+        let completed = format!("event_type=request.approved&request_id={}", request.id);
+        assert_eq!(s.events(&completed).len(), 1, "{min}");
+    }
+}
+
+#[test]
+fn request_of_who_leaves_is_cancelled_not_completed() {
+    let s = Server::with(&named(2, &[]));
+    let request = submit(&s);
+    reader(&s, "op-one").approve(&request).is(200);
+    let s = s.restart_with(&named(2, &[("op-one", "suspended")]));
+    reader(&s, "op-two").approve(&request).is(200);
+    let s = s.restart_with(&named(
+        2,
+        &[("op-one", "active"), ("requester", "suspended")],
+    ));
+    let shown = s.admin().show(&request).is(200);
+    assert_eq!(shown.text("status"), "cancelled");
+}
+
+#[test]
+fn vote_of_who_leaves_completes_nothing_that_others_bring_back() {
+    let s = Server::with(&named(2, &[]));
+    let request = submit(&s);
+    reader(&s, "op-one").approve(&request).is(200);
+    let s = s.restart_with(&named(2, &[("op-one", "suspended")]));
+    reader(&s, "op-two").approve(&request).is(200);
+    let s = s.restart_with(&named(2, &[("op-one", "active"), ("op-two", "suspended")]));
+    assert_eq!(s.admin().show(&request).text("status"), "pending");
+}
+
+#[test]
+fn claim_is_not_repeated_where_the_database_has_gone() {
+    let s = Server::shop();
+    let running = s
+        .requester()
+        .submit("production", UPDATE)
+        .approved_by(&s.approver())
+        .resumed();
+    let agent = s.agent("agent-1");
+    agent.poll();
+    agent.claim_keyed(&running.id, "once").is(200);
+    let s = s.restart_with(&SHOP.replace(", \"production\"]", "]"));
+    let agent = s.agent("agent-1");
+    agent.poll();
+    agent
+        .claim_keyed(&running.id, "once")
+        .refused(422, "database_not_registered");
 }
