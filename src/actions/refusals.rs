@@ -20,6 +20,8 @@ pub const COUNTED_MAX: usize = 10_000;
 pub const FAILURES_PER_MINUTE: u64 = 600;
 /// The name of that shared row.
 const OTHERS: &str = "others";
+/// The reason of refusals that had different ones.
+const SEVERAL: &str = "several reasons";
 
 /// Counts of the current minute.
 #[derive(Default)]
@@ -30,7 +32,8 @@ pub struct RefusalBudget {
 #[derive(Default)]
 struct MinuteCounts {
     single: HashMap<String, u32>,
-    beyond: HashMap<String, (Actor, Refused)>,
+    /// By actor, attempt and code.
+    beyond: HashMap<(String, &'static str, &'static str), (Actor, Refused)>,
     failures: HashMap<String, AuthFailures>,
 }
 
@@ -53,8 +56,8 @@ impl RefusalBudget {
         };
         counts
             .beyond
-            .entry(key)
-            .and_modify(|(_, r)| r.count += 1)
+            .entry((key, refused.attempt, refused.code))
+            .and_modify(|(_, sum)| add(sum, refused))
             .or_insert_with(|| (actor.clone(), refused.clone()));
         false
     }
@@ -93,10 +96,25 @@ impl RefusalBudget {
         let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
         let taken = std::mem::take(&mut *counts);
         let mut beyond: Vec<_> = taken.beyond.into_values().collect();
-        beyond.sort_by(|a, b| a.0.id.cmp(&b.0.id));
+        beyond
+            .sort_by(|(a, x), (b, y)| (&a.id, x.attempt, x.code).cmp(&(&b.id, y.attempt, y.code)));
         let mut failures: Vec<_> = taken.failures.into_values().collect();
         failures.sort_by(|a, b| a.address.cmp(&b.address));
         (beyond, failures)
+    }
+}
+
+/// Counts a refusal into the row of many, which says of them only what is the same in all.
+fn add(sum: &mut Refused, one: &Refused) {
+    sum.count += 1;
+    if sum.message != one.message {
+        SEVERAL.clone_into(&mut sum.message);
+    }
+    if sum.target != one.target {
+        sum.target = None;
+    }
+    if sum.fingerprint != one.fingerprint {
+        sum.fingerprint = None;
     }
 }
 

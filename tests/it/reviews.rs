@@ -437,3 +437,45 @@ fn scopes_bound_an_emergency_too() {
     rescue(&both, "DROP TABLE items", ddl).refused(403, "forbidden");
     rescue(&both, "UPDATE items SET a = 1 WHERE id = 1", json!({})).is(201);
 }
+
+#[test]
+fn sum_of_refusals_names_nothing_that_differs_among_them() {
+    let s = Server::shop();
+    let mixed = |n: usize| {
+        for sql in ["DELETE FROM items", "DELETE FROM others"]
+            .iter()
+            .cycle()
+            .take(n)
+        {
+            let refused = s.requester().create("production", sql);
+            refused.refused(422, "sql_blocked_by_review");
+        }
+    };
+    mixed(22);
+    let waiting = "UPDATE items SET price = 2 WHERE id = 1";
+    let request = s.requester().submit("production", waiting).is_pending();
+    for _ in 0..3 {
+        assert_eq!(s.requester().approve(&request).status, 403);
+    }
+    s.minute();
+    let sums: Vec<Value> = s
+        .events("event_type=attempt.refused")
+        .iter()
+        .map(|event| {
+            let facts: Value =
+                serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();
+            json!([
+                facts["attempt"],
+                facts["count"],
+                event["detail_fingerprint"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        sums,
+        [
+            json!(["request.create", 2, null]),
+            json!(["request.approve", 3, null]),
+        ]
+    );
+}
