@@ -65,10 +65,12 @@ pub fn poll(
         });
     }
     let targets = with_dialects(app, &agent.id, served(app, caller, &agent.scopes))?;
+    let mut unproven = Vec::new();
     if limit == 0 {
         let (dry_runs, rehearsals) = app
             .store
-            .read(|view| aside(app, view, &agent, &targets, now))?;
+            .read(|view| aside(app, view, &agent, &targets, &mut unproven, now))?;
+        unreadable::freeze_all(app, &unproven, dry_run::to_explain);
         return Ok(AgentWork {
             dry_runs,
             rehearsals,
@@ -93,8 +95,9 @@ pub fn poll(
                 left.insert(job.target, job.dispatch_seq);
             }
         }
-        aside(app, view, &agent, &targets, now)
+        aside(app, view, &agent, &targets, &mut unproven, now)
     })?;
+    unreadable::freeze_all(app, &unproven, dry_run::to_explain);
     unreadable::freeze_all(app, &unread, unreadable::dispatched);
     Ok(AgentWork {
         jobs,
@@ -108,19 +111,21 @@ pub fn poll(
 
 type Aside = (Vec<DryRun>, Option<Vec<WaitingRehearsal>>);
 
-/// What an agent may do for reviewers.
+/// What an agent may do for reviewers. Ids of requests that nothing is asked of go to `unproven`.
 fn aside(
     app: &App,
     view: &View,
     agent: &Agent,
     targets: &[(Target, Option<Dialect>)],
+    unproven: &mut Vec<String>,
     now: Timestamp,
 ) -> Result<Aside, Error> {
     let rehearsals = match agent.rehearses() {
         true => Some(rehearse::waiting(view, targets, now)?),
         false => None,
     };
-    Ok((dry_run::waiting(app, view, targets, now)?, rehearsals))
+    let dry_runs = dry_run::waiting(app, view, targets, unproven, now)?;
+    Ok((dry_runs, rehearsals))
 }
 
 /// Where work would appear for an agent that reports this.

@@ -4,7 +4,9 @@ use super::App;
 use crate::domain::actor::Caller;
 use crate::domain::permission::Permission;
 use crate::error::Error;
-use crate::store::{AuditFilter, EventRow, ExportPage, ExportSince, Verified, export_events};
+use crate::store::{
+    AuditFilter, EventRow, ExportPage, ExportSince, UnreadEvent, Verified, export_events,
+};
 
 /// Events counted exactly; beyond it the total is a lower bound.
 pub const COUNT_MAX: i64 = 10_000;
@@ -13,6 +15,8 @@ pub const COUNT_MAX: i64 = 10_000;
 pub struct EventPage {
     /// The events, newest first.
     pub events: Vec<EventRow>,
+    /// Those among them that cannot be read.
+    pub unread: Vec<UnreadEvent>,
     /// How many there are in all; none where nobody counted.
     pub total: Option<i64>,
     /// Whether there are more than that.
@@ -43,11 +47,20 @@ pub fn list(
             true => Some(view.count_events(filter, COUNT_MAX)?),
             false => None,
         };
+        let next = events.last().filter(|_| more).map(UnreadEvent::number);
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        for event in events {
+            match event {
+                Ok(event) => read.push(event),
+                Err(event) => unread.push(event),
+            }
+        }
         Ok(EventPage {
-            next: events.last().filter(|_| more).map(|e| e.seq),
+            next,
             total: total.map(|n| n.min(COUNT_MAX)),
             total_is_lower_bound: total.is_some_and(|n| n > COUNT_MAX),
-            events,
+            events: read,
+            unread,
         })
     })
 }

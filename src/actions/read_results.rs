@@ -292,14 +292,19 @@ fn body(app: &App, execution: &Execution, row: &ResultRow) -> Result<Option<Vec<
         .inspect_err(|error| log::error!("result {} could not be read: {error}", row.key))
 }
 
-/// A stored result that is not what was reported: audited, and never shown.
+/// A stored result that is not what was reported: audited once, and never shown.
 fn corrupt(app: &App, request: &Request, execution: &Execution) -> Error {
     let change = RequestChange::ResultCorrupt {
         request: RequestRef::from(request),
         execution_id: execution.id.clone(),
     };
-    let audited = app.store.change(Actor::system(), move |_, _| {
-        Ok(Verdict::Write(vec![change.into()], ()))
+    let (request_id, execution_id) = (request.id.clone(), execution.id.clone());
+    // Once: who reads it again and again must not grow the log.
+    let audited = app.store.change(Actor::system(), move |view, _| {
+        Ok(match view.is_result_corrupt(&request_id, &execution_id)? {
+            true => Verdict::Same(()),
+            false => Verdict::Write(vec![change.into()], ()),
+        })
     });
     if let Err(error) = audited {
         log::error!("a corrupt result could not be audited: {error}");

@@ -6,6 +6,7 @@
 mod envelope;
 
 use self::envelope::envelope;
+use super::unreadable::frozen_if_execution_corrupt;
 use super::{App, result_shape};
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
@@ -14,7 +15,7 @@ use crate::domain::execution::{Execution, ExecutionStatus};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
-use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Request, Status};
+use crate::domain::request::{ExecutionEnd, ExecutionOutcome, Request, Status, corrupt_error};
 use crate::error::{Error, ErrorKind, cut};
 use crate::store::{ROW, Verdict, View};
 use std::collections::BTreeSet;
@@ -103,8 +104,9 @@ impl Drop for ReportTurn<'_> {
 ///
 /// # Errors
 /// 403 for another agent's execution; 404; 409 `lease_lost` for one that is not the agent's any more, `conflict` for a
-/// different report of one that is finished; 413 `payload_too_large` for a result over the limit in a report without an
-/// outcome, after the execution was ended as failed; 503 when the result could not be stored.
+/// different report of one that is finished, `corrupt` for one whose request cannot be read, which is frozen then; 413
+/// `payload_too_large` for a result over the limit in a report without an outcome, after the execution was ended as
+/// failed; 503 when the result could not be stored.
 pub fn submit_result(
     app: &Arc<App>,
     caller: &Caller,
@@ -216,15 +218,15 @@ fn record(
     let _turn = app.caches.reports.begin(execution_id)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
-    let (request, execution, share_with) = app.store.read(|view| {
-        let (request, execution) = load(view, caller, execution_id)?;
-        // What is reported of a corrupt request is evidence; whom it was shared with is not known any more.
-        let share_with = match request.corrupt {
-            true => Vec::new(),
-            false => view.request_text(&request)?.share_with,
-        };
-        Ok((request, execution, share_with))
-    })?;
+    let look = || {
+        let looked = app.store.read(|view| look(view, caller, execution_id));
+        frozen_if_execution_corrupt(app, execution_id, looked)
+    };
+    let (request, execution, share_with) = match look() {
+        // Frozen now: the report is evidence, unless not even the rest of the request can be read.
+        Err(error) if error.code() == corrupt_error(execution_id).code() => look()?,
+        looked => looked?,
+    };
     if let Some(reported) = repeated(&request, &execution, &report_sha256)? {
         return Ok(reported);
     }
@@ -318,6 +320,21 @@ fn commit(
         };
         Ok(Verdict::Write(vec![change.into()], reported))
     })
+}
+
+/// What a report is about, and whom its result is shared with.
+fn look(
+    view: &View,
+    caller: &Caller,
+    execution_id: &str,
+) -> Result<(Request, Execution, Vec<Selector>), Error> {
+    let (request, execution) = load(view, caller, execution_id)?;
+    // What is reported of a corrupt request is evidence; whom it was shared with is not known any more.
+    let share_with = match request.corrupt {
+        true => Vec::new(),
+        false => view.request_text(&request)?.share_with,
+    };
+    Ok((request, execution, share_with))
 }
 
 fn load(view: &View, caller: &Caller, execution_id: &str) -> Result<(Request, Execution), Error> {

@@ -75,6 +75,38 @@ pub(super) fn frozen_if_corrupt<T>(
     id: &str,
     came_to: Result<T, Error>,
 ) -> Result<T, Error> {
+    frozen_unless(app, id, came_to, look)
+}
+
+/// The same of a call about execution `id`.
+///
+/// # Errors
+/// As [`frozen_if_corrupt`].
+pub(super) fn frozen_if_execution_corrupt<T>(
+    app: &App,
+    id: &str,
+    came_to: Result<T, Error>,
+) -> Result<T, Error> {
+    match &came_to {
+        Err(error) if is_unreadable(error) => {}
+        _ => return came_to,
+    }
+    match app.store.read(|view| view.request_of_execution(id))? {
+        Some(request) => frozen_if_corrupt(app, &request, came_to),
+        None => came_to,
+    }
+}
+
+/// The same as [`frozen_if_corrupt`], where `examine` is what proves the request.
+///
+/// # Errors
+/// As [`frozen_if_corrupt`].
+pub(super) fn frozen_unless<T>(
+    app: &App,
+    id: &str,
+    came_to: Result<T, Error>,
+    examine: fn(&View, &Request) -> Result<(), Unproven>,
+) -> Result<T, Error> {
     let Err(error) = &came_to else {
         return came_to;
     };
@@ -83,7 +115,7 @@ pub(super) fn frozen_if_corrupt<T>(
     if !refused && !is_unreadable(error) {
         return came_to;
     }
-    match freeze_where(app, id, look) {
+    match freeze_where(app, id, examine) {
         Ok(true) => Err(corrupt),
         Ok(false) => came_to,
         Err(failed) => {

@@ -4,12 +4,13 @@
 //! happened in between. What cannot be moved is passed over, counted, and tried again at the next turn.
 
 use super::JobState;
+use super::purge_requests::corrupt;
 use crate::actions::{App, rehearse, webhooks};
 use crate::domain::actor::Actor;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::request::Status;
 use crate::error::Error;
-use crate::store::{RowCursor, Verdict};
+use crate::store::{RowCursor, Unproven, Verdict};
 use std::sync::Arc;
 
 /// Rows taken in one look; a backlog takes several.
@@ -47,6 +48,18 @@ fn expire_one(app: &Arc<App>, id: String) -> Result<bool, Error> {
         let Some(step) = request.due(now) else {
             return Ok(Verdict::Same(false));
         };
+        if step.to() == Status::Expired {
+            match view.prove_expiry(&request) {
+                Ok(()) => {}
+                Err(Unproven::Differs(what)) => {
+                    return Ok(match corrupt(view, &id, what)? {
+                        Some(frozen) => Verdict::Write(vec![frozen], false),
+                        None => Verdict::Same(false),
+                    });
+                }
+                Err(Unproven::Unreadable(error)) => return Err(error),
+            }
+        }
         let reference = RequestRef::from(&request);
         let change = if step.to() == Status::Expired {
             RequestChange::Expired {

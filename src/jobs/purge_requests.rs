@@ -81,7 +81,7 @@ fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Resul
                     id: still.id,
                 });
             } else {
-                changes.extend(corrupt(view, &still.id)?);
+                changes.extend(corrupt(view, &still.id, "status")?);
             }
         }
         let gone = requests.len();
@@ -97,8 +97,8 @@ fn forget(app: &Arc<App>, free: Vec<SettledRequest>, before: Timestamp) -> Resul
     Ok(gone)
 }
 
-/// Freezes a request whose row says that it may go, and the log does not; none where it is frozen.
-fn corrupt(view: &View, id: &str) -> Result<Option<Change>, Error> {
+/// Freezes a request whose row says that its time is over, and the log does not; none where it is frozen.
+pub(super) fn corrupt(view: &View, id: &str, what: &'static str) -> Result<Option<Change>, Error> {
     let request = view.request(id)?;
     if request.corrupt {
         return Ok(None);
@@ -106,7 +106,7 @@ fn corrupt(view: &View, id: &str) -> Result<Option<Change>, Error> {
     log::error!("request {id} is corrupt: its time is not over by the audit log");
     let change = RequestChange::Corrupted {
         request: RequestRef::from(&request),
-        what: "status",
+        what,
     };
     Ok(Some(change.into()))
 }

@@ -34,19 +34,25 @@ pub(super) fn purge_results(jobs: &JobState) -> Result<usize, Error> {
     let mut after = progress().take().unwrap_or(RowCursor::START);
     let (now, mut gone, mut refusals) = (app.clock.now(), 0, 0);
     loop {
-        let expired = app
-            .store
-            .read(|view| view.expired_results(now, after, BATCH))?;
+        let expired: Vec<(bool, ExpiredResult)> = app.store.read(|view| {
+            let expired = view.expired_results(now, after, BATCH)?.into_iter();
+            let proved = expired.map(|result| Ok((view.expires_as_reported(&result)?, result)));
+            proved.collect()
+        })?;
         if expired.is_empty() || app.is_draining() {
             return Ok(gone);
         }
         let mut removed = Vec::with_capacity(expired.len());
-        for result in expired {
+        for (as_reported, result) in expired {
             if refusals >= REFUSALS_MAX {
                 break;
             }
             after = result.place;
-            if is_removed(jobs, &result) {
+            if !as_reported {
+                let error = Error::bug("its time and place are not those of the audit log");
+                jobs.stuck
+                    .note(app, "results", &result.execution_id, &error);
+            } else if is_removed(jobs, &result) {
                 refusals = 0;
                 removed.push(result);
             } else {

@@ -4,6 +4,7 @@ use super::apply::outbox::checkpointed;
 use super::live::last_event;
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{Columns, ReadColumn, columns};
+use super::unreadable::is_unreadable;
 use super::{AuditKeys, Store, View};
 use crate::clock::Timestamp;
 use crate::crypto::uuid_at;
@@ -269,6 +270,24 @@ fn event(row: &Row) -> Result<EventRow, Error> {
     Ok(read_event(row)?)
 }
 
+/// An event that cannot be read, as when its row was edited: verification finds it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEvent {
+    pub seq: i64,
+    /// Where at least that is a text.
+    pub id: Option<String>,
+}
+
+impl UnreadEvent {
+    /// The number of an event of a list.
+    pub fn number(listed: &Result<EventRow, UnreadEvent>) -> i64 {
+        match listed {
+            Ok(event) => event.seq,
+            Err(unread) => unread.seq,
+        }
+    }
+}
+
 pub(super) fn read_event(row: &Row) -> rusqlite::Result<EventRow> {
     use EventColumn as C;
     Ok(EventRow {
@@ -344,20 +363,41 @@ impl AuditFilter {
 }
 
 impl View<'_> {
-    /// Events that match, newest first.
+    /// Events that match, newest first; of one that cannot be read what of it always can.
     pub fn list_events(
         &self,
         filter: &AuditFilter,
         limit: u32,
         offset: u32,
-    ) -> Result<Vec<EventRow>, Error> {
+    ) -> Result<Vec<Result<EventRow, UnreadEvent>>, Error> {
         let (conditions, mut values) = filter.conditions();
         values.push(i64::from(limit).into());
         values.push(i64::from(offset).into());
         let sql = format!(
             "SELECT {COLUMNS} FROM audit_events a WHERE {conditions} ORDER BY seq DESC LIMIT ? OFFSET ?"
         );
-        self.connection.list(&sql, params_from_iter(values), event)
+        let values = params_from_iter(values);
+        self.connection.list(&sql, values, |row| match event(row) {
+            Err(error) if is_unreadable(&error) => {
+                let seq: i64 = row.column(EventColumn::Seq)?;
+                log::error!("audit event {seq} cannot be read: {error}");
+                Ok(Err(UnreadEvent {
+                    seq,
+                    id: row.column(EventColumn::Id).ok(),
+                }))
+            }
+            read => read.map(Ok),
+        })
+    }
+
+    /// Whether the log says already that the result of that execution is not the reported one.
+    pub fn is_result_corrupt(&self, request_id: &str, execution_id: &str) -> Result<bool, Error> {
+        self.connection.one(
+            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE request_id = ?1 AND event_type = 'result.corrupt' \
+             AND json_valid(metadata_json) AND metadata_json ->> '$.execution_id' = ?2)",
+            [request_id, execution_id],
+            first,
+        )
     }
 
     /// How many events match, counting no further than `max` + 1.

@@ -4,11 +4,12 @@
 use super::query::{RunStatement, first, target, tuple};
 use super::row_columns::{ReadColumn, columns};
 use super::unreadable::readable;
-use super::{Store, View, corrupt};
+use super::{Store, Unproven, View, corrupt};
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Target;
+use crate::domain::request::Request;
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
 use rusqlite::{Connection, Row, params};
@@ -95,6 +96,33 @@ impl View<'_> {
         })
     }
 
+    /// Proves that what agents are asked to explain of a request are its statements, where it runs: those of its plan,
+    /// which must have been proved.
+    ///
+    /// # Errors
+    /// Why it is not proved.
+    pub fn prove_dry_runs(&self, request: &Request) -> Result<(), Unproven> {
+        const PLAN: &str = "SELECT plan_json FROM request_texts WHERE request_seq = ?1";
+        const ASKED: &str = "SELECT statement_index, sql_text, database_name, environment FROM dry_run_jobs \
+             WHERE request_seq = ?1";
+        let plan: Option<String> = self.connection.one(PLAN, [request.seq], first)?;
+        let plan: Vec<String> = plan
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default();
+        let asked: Vec<(i64, String, String, String)> =
+            self.connection.list(ASKED, [request.seq], tuple)?;
+        let target = &request.target;
+        let same = asked.iter().all(|(n, sql, database, environment)| {
+            usize::try_from(*n).ok().and_then(|n| plan.get(n)) == Some(sql)
+                && database == target.database()
+                && environment == target.environment()
+        });
+        match same {
+            true => Ok(()),
+            false => Err(Unproven::Differs("dry_runs")),
+        }
+    }
+
     /// How far the context of a request is, and the plans it has.
     pub fn context_state(
         &self,
@@ -127,7 +155,8 @@ impl Store {
             let claimed = execute(
                 connection,
                 "UPDATE dry_run_jobs SET status = 'claimed', claimed_by = ?2, claim_token = ?3, claimed_at_ms = ?4 \
-                 WHERE id = ?1 AND status = 'pending'",
+                 WHERE id = ?1 AND status = 'pending' AND EXISTS (SELECT 1 FROM requests r \
+                 WHERE r.seq = request_seq AND r.corrupt_seq IS NULL)",
                 params![id, agent_id, token, now],
             )?;
             Ok((claimed == 1).then_some(token))

@@ -57,6 +57,15 @@ impl View<'_> {
             .ok_or_else(|| Error::not_found("execution", id))
     }
 
+    /// The id of the request that an execution is of, whatever else of it can be read.
+    pub fn request_of_execution(&self, id: &str) -> Result<Option<String>, Error> {
+        self.connection.find(
+            "SELECT r.id FROM executions e JOIN requests r ON r.seq = e.request_seq WHERE e.id = ?1",
+            [id],
+            first,
+        )
+    }
+
     /// Executions of a request, newest first.
     pub fn list_executions(
         &self,

@@ -13,7 +13,7 @@ use crate::domain::accounts::{EventMetadata, StoredVote};
 use crate::domain::approval::{Vote, VoteAction, current_step};
 use crate::domain::commitment::{CommittedContext, CommittedRequest};
 use crate::domain::policy::workflow::{Rehearse, Workflow};
-use crate::domain::request::{Request, corrupt_error};
+use crate::domain::request::{Request, Status, corrupt_error};
 use crate::error::Error;
 use rusqlite::Row;
 use std::collections::BTreeSet;
@@ -224,7 +224,7 @@ impl StoredRequest {
 #[derive(Debug)]
 pub enum Unproven {
     /// What of it is not what the audit log says: `request`, `texts`, `context`, `status`, `rehearsal`, `executions`,
-    /// `votes` or `expiry`.
+    /// `votes`, `expiry` or `dry_runs`.
     Differs(&'static str),
     /// It could not be read.
     Unreadable(Error),
@@ -282,6 +282,27 @@ impl View<'_> {
         let expires = EventMetadata::by(&created.event).agrees_time("expires_at", until);
         ensure(expires, "expiry")?;
         ensure(self.votes_as_cast(request)?.is_some(), "votes")
+    }
+
+    /// Proves when a request expires that waits for approval, or to be run.
+    ///
+    /// # Errors
+    /// Why it is not proved.
+    pub fn prove_expiry(&self, request: &Request) -> Result<(), Unproven> {
+        let created = self
+            .first_event(CREATED, &request.id)?
+            .ok_or(Unproven::Differs("request"))?;
+        let made = EventMetadata::by(&created.event);
+        if request.status() == Status::Pending {
+            let until = request.expires_at.map(|at| at.0);
+            return ensure(made.agrees_time("expires_at", until), "expiry");
+        }
+        let approved = match made.text("to_status") {
+            Some("pending") => self.first_event(APPROVED, &request.id)?,
+            _ => Some(created),
+        };
+        let holds = approved.is_some_and(|event| expires_as_logged(request, &event));
+        ensure(holds, "expiry")
     }
 
     /// Proves of a request all that it was made with: who decides about it goes by what is shown of it.

@@ -414,3 +414,63 @@ fn explaining_outlives_a_restart_and_changes_no_decision() {
         (&json!("approved"), &json!("ready"))
     );
 }
+
+#[test]
+fn what_ended_or_left_since_the_poll_is_not_explained() {
+    let s = Server::shop();
+    let agent = s.agent("agent-1");
+    let cancelled = s.requester().submit("production", UPDATE);
+    let job = offered(&agent).remove(0).0;
+    s.requester().cancel(&cancelled).is(200);
+    claim(&agent, &job).refused(409, "conflict");
+    s.requester().submit("production", UPDATE);
+    let job = offered(&agent).remove(0).0;
+    let s = s.restart_with(&SHOP.replace(", \"production\"]", "]"));
+    let agent = s.agent("agent-1");
+    agent.poll();
+    claim(&agent, &job).refused(422, "database_not_registered");
+}
+
+#[test]
+fn edited_statements_are_not_explained_and_freeze_their_request() {
+    for edited in [
+        "UPDATE dry_run_jobs SET sql_text = 'SELECT 1' WHERE request_seq = ?",
+        "UPDATE dry_run_jobs SET statement_index = 1 WHERE request_seq = ?",
+        "UPDATE dry_run_jobs SET environment = 'development' WHERE request_seq = ?",
+    ] {
+        let s = Server::shop();
+        let agent = s.agent("agent-1");
+        let (sound, request) = (
+            s.requester().submit("production", UPDATE),
+            s.requester().submit("production", UPDATE),
+        );
+        let [_, (job, _)] = &offered(&agent)[..] else {
+            panic!("two are offered");
+        };
+        s.edit_request(&request, edited);
+        claim(&agent, job).refused(409, "corrupt");
+        let request_ids: Vec<Value> = agent
+            .poll()
+            .list("dry_run_jobs")
+            .iter()
+            .map(|job| job["request_id"].clone())
+            .collect();
+        assert_eq!(request_ids, [json!(sound.id)], "{edited}");
+        let events = s.events("event_type=request.corrupt");
+        assert_eq!(events.len(), 1, "{edited}");
+        let facts = events[0]["metadata_json"].as_str().unwrap();
+        assert!(facts.contains("\"differs\":\"dry_runs\""), "{facts}");
+    }
+}
+
+#[test]
+fn poll_freezes_a_request_whose_statements_were_edited() {
+    let s = Server::shop();
+    let request = s.requester().submit("production", UPDATE);
+    s.edit_request(
+        &request,
+        "UPDATE dry_run_jobs SET sql_text = 'SELECT 1' WHERE request_seq = ?",
+    );
+    assert_eq!(offered(&s.agent("agent-1")), Vec::new());
+    assert_eq!(s.events("event_type=request.corrupt").len(), 1);
+}

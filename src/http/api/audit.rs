@@ -97,6 +97,11 @@ pub fn list(context: &HttpContext, caller: &Caller, ask: &RoutedRequest) -> Hand
         "offset": offset,
         "next_cursor": cursor(LIST, page.next),
     });
+    if !page.unread.is_empty() {
+        let unread = page.unread.iter();
+        let unread = unread.map(|event| json!({"number": event.seq, "id": event.id}));
+        answer["unreadable"] = unread.collect();
+    }
     if let Some(total) = page.total {
         answer["total"] = total.into();
         answer["total_is_lower_bound"] = page.total_is_lower_bound.into();

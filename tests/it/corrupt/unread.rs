@@ -260,3 +260,67 @@ fn request_is_not_proved_by_events_that_cannot_be_read() {
         s.abandon();
     }
 }
+
+#[test]
+fn event_that_cannot_be_read_is_named_and_hides_no_other() {
+    let s = Server::with(&format!("{SHOP}{TWO}"));
+    let request = dispatched(&s);
+    let all = s.events("");
+    let about = format!("/api/audit/events?request_id={}", request.id);
+    let before = s.admin().get(&about).is(200);
+    s.edit_request(
+        &request,
+        "UPDATE audit_events SET reason = CAST(X'FF' AS TEXT) WHERE seq = (SELECT audit_seq FROM requests WHERE seq = ?)",
+    );
+    let after = s.admin().get(&about).is(200);
+    let edited = &before.list("events")[0];
+    assert_eq!(after.list("events"), before.list("events")[1..]);
+    assert_eq!(after.list("unreadable")[0]["id"], edited["id"]);
+    // A page of that event alone goes on after it.
+    let page = s.admin().get(&format!("{about}&limit=1")).is(200);
+    assert_eq!(page.list("events"), Vec::<Value>::new());
+    let next = page.json["next_cursor"].as_str().unwrap();
+    let next = format!("{about}&limit=1&cursor={next}");
+    assert_eq!(
+        s.admin().get(&next).is(200).list("events")[0],
+        before.list("events")[1]
+    );
+    assert_eq!(s.events("").len(), all.len() - 1);
+    s.abandon();
+}
+
+#[test]
+fn agent_is_called_off_what_cannot_be_read() {
+    for (edited, report) in [
+        (
+            "UPDATE requests SET reason = CAST(X'FF' AS TEXT) WHERE seq = ?",
+            409,
+        ),
+        (
+            "UPDATE request_texts SET share_with_json = '[' WHERE request_seq = ?",
+            200,
+        ),
+        (
+            "UPDATE executions SET duration_ms = -1 WHERE request_seq = ?",
+            409,
+        ),
+    ] {
+        let s = Server::with(&format!("{SHOP}{TWO}"));
+        let agent = s.agent("agent-1");
+        let (request, other) = (dispatched(&s), dispatched(&s));
+        let execution = agent.claim(&request.id).execution;
+        s.edit_request(&request, edited);
+        let reported = agent.succeed(&execution, ROWS);
+        assert_eq!(reported.status, report, "{edited}: {}", reported.raw());
+        if report == 409 {
+            reported.refused(409, "corrupt");
+        }
+        let about = format!("event_type=request.corrupt&request_id={}", request.id);
+        assert_eq!(s.events(&about).len(), 1, "{edited}");
+        let beat = agent.heartbeat(&execution).is(200);
+        assert_eq!(beat.json["cancelled"], true, "{edited}");
+        agent.run(&other.id);
+        s.forgive_faults();
+        s.abandon();
+    }
+}

@@ -70,7 +70,8 @@ fn a_state_older_than_its_checkpoint_file_is_a_rollback() {
         ..AuditFilter::default()
     };
     let events = store.read(|view| view.list_events(&filter, 10, 0)).unwrap();
-    assert_eq!(events[0].event.reason.as_deref(), Some("the disk is gone"));
+    let event = &events[0].as_ref().unwrap().event;
+    assert_eq!(event.reason.as_deref(), Some("the disk is gone"));
     store.close().unwrap();
     drop(store);
     start_with(folder.path(), None).unwrap();

@@ -275,6 +275,7 @@ fn another_edit_of_frozen_request_stops_start_and_is_verified() {
         let request = view.list_events(&AuditFilter::default(), 200, 0)?;
         let frozen = request
             .iter()
+            .flatten()
             .find(|e| e.event.event_type == "request.corrupt");
         view.request(frozen.unwrap().event.request_id.as_deref().unwrap())
     });
