@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Proves an export of dbward's audit log with the public keys alone (docs/audit.md), after `pip install cryptography`:
-python3 verify_export.py audit.jsonl audit-keys.json. Ends with 0: it holds, 1: it does not, 2: it was not tried."""
+python3 verify_export.py audit.jsonl audit-keys.json [--part]. Ends with 0: it holds, 1: it does not, 2: not tried, 3:
+it holds, but begins after an event, nothing proves what came before, and no `--part` says that this is meant."""
 import base64, hashlib, json, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,7 +28,6 @@ def has(value, kind):
 def signed(keys, by, message):
     need(by["key_id"] in keys, f"signed by the unknown key {by['key_id']}")
     keys[by["key_id"]].verify(bytes.fromhex(by["signature"]), message)
-
 def event_hash(event):
     """SHA-256 of `<bytes>:<value>` of every field, joined by line feeds; null is empty."""
     parts = []
@@ -38,13 +38,11 @@ def event_hash(event):
         text = b"" if null else str(value).encode()
         parts.append(b"%d:%s" % (len(text), text))
     return hashlib.sha256(b"\n".join(parts)).hexdigest()
-
 def head_message(instance, head):
     """SHA-256 of fields that are each preceded by their length in eight bytes."""
-    fields = ["dbward-head:v1", instance, str(head["seq"]), head["event_hash"], head["recipe_sha256"]]
+    fields = ["dbward-head:v2", instance, str(head["seq"]), head["event_hash"], head["recipe_sha256"]]
     fields += [text for table in sorted(head["sums"], key=str.encode) for text in (table, head["sums"][table])]
     return hashlib.sha256(b"".join(len(f.encode()).to_bytes(8, "big") + f.encode() for f in fields)).digest()
-
 def check_event(keys, event, seq, last, start):
     kind, purge = event["event_type"], start["purge"]
     need(type(event["seq"]) is int and event["seq"] == seq + 1, f"number {event['seq']} after {seq}")
@@ -62,7 +60,6 @@ def check_event(keys, event, seq, last, start):
         removed = [purge["purged_before"], start["after_hash"], purge["retained"]]
         need(kind == "audit.purge_checkpoint" and recorded == removed, "it does not tell of the purge")
         start["reported"] = True
-
 def verify(lines, keys):
     start, seq, last, before = {}, 0, "", None
     for line in lines:
@@ -75,8 +72,8 @@ def verify(lines, keys):
             if not start:
                 start, seq, last = value, value["after"], value["after_hash"]
                 start["reported"] = value["purge"] == None or not has(value["purge"], "purge")
-            place = (value["export"], value["instance"], value["after"], value["after_hash"])
-            need(place == ("dbward-audit-v1", start["instance"], seq, last), "it does not begin where another ends")
+            place = [value[key] for key in ("export", "instance", "after", "after_hash")]
+            need(place == ["dbward-audit-v1", start["instance"], seq, last], "it does not begin where another ends")
         elif kind == "seq":
             check_event(keys, value, seq, last, start)
             seq, last = value["seq"], value["event_hash"]
@@ -86,15 +83,18 @@ def verify(lines, keys):
             signed(keys, head, head_message(start["instance"], head))
         before = kind
     need(before == "head" and start["reported"], "it ends without a signed head, or without the event of its purge")
-    return start["after"], seq
+    return start["after"], seq, start["after"] == 0 or start["purge"] != None
 
 try:
     export, keys = open(sys.argv[1], "rb"), json.load(open(sys.argv[2], "rb"))["keys"]
     keys = {name: Ed25519PublicKey.from_public_bytes(base64.b64decode(key)) for name, key in keys.items()}
 except (IndexError, ValueError, KeyError, OSError) as error:
-    print(f"not tried: {error}\nusage: verify_export.py EXPORT AUDIT_KEYS", file=sys.stderr)
+    print(f"not tried: {error}\nusage: verify_export.py EXPORT AUDIT_KEYS [--part]", file=sys.stderr)
     sys.exit(2)
 try:
-    print("the export holds: it begins after event %d and ends with event %d" % verify(export, keys))
+    after, last, whole = verify(export, keys)
+    print(f"the export holds: it begins after event {after} and ends with event {last}"
+          + ("" if whole else ", and nothing proves what came before: it may have been cut"))
+    sys.exit(0 if whole or "--part" in sys.argv[3:] else 3)
 except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError) as error:
     sys.exit(f"the export does not hold, before byte {export.tell()}: {str(error) or 'a signature does not hold'}")

@@ -79,12 +79,33 @@ pub struct SignedHead {
     pub signature: String,
 }
 
+/// What a signature is for: none of one purpose holds for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadPurpose {
+    /// Where the log ends.
+    End,
+    /// An event of the log that names where sums begin. Whoever cuts the log there must not find a head in it.
+    Baseline,
+    /// Where the log ends in a file from before the two were told apart.
+    EarlierEnd,
+}
+
+impl HeadPurpose {
+    fn prefix(self) -> &'static [u8] {
+        match self {
+            HeadPurpose::End => b"dbward-head:v2",
+            HeadPurpose::Baseline => b"dbward-baseline:v1",
+            HeadPurpose::EarlierEnd => b"dbward-head:v1",
+        }
+    }
+}
+
 impl Head {
     /// The bytes that are signed; `instance` is the id of the database, so that no head fits another one.
-    fn message(&self, instance: &str) -> [u8; 32] {
+    fn message(&self, purpose: HeadPurpose, instance: &str) -> [u8; 32] {
         let seq = self.seq.to_string();
         let fixed: [&[u8]; 5] = [
-            b"dbward-head:v1",
+            purpose.prefix(),
             instance.as_bytes(),
             seq.as_bytes(),
             self.hash.as_bytes(),
@@ -98,19 +119,20 @@ impl Head {
     }
 
     /// Signs it for the database of that id.
-    pub fn sign(self, instance: &str, key: &Keypair) -> SignedHead {
+    pub fn sign(self, purpose: HeadPurpose, instance: &str, key: &Keypair) -> SignedHead {
         SignedHead {
             key_id: key.public().id(),
-            signature: key.sign_hex(&self.message(instance)),
+            signature: key.sign_hex(&self.message(purpose, instance)),
             head: self,
         }
     }
 }
 
 impl SignedHead {
-    /// Whether `key` signed it for the database of that id.
-    pub fn is_valid(&self, instance: &str, key: &PublicKey) -> bool {
-        key.id() == self.key_id && key.verifies(&self.head.message(instance), &self.signature)
+    /// Whether `key` signed it for that purpose and the database of that id.
+    pub fn is_valid(&self, purpose: HeadPurpose, instance: &str, key: &PublicKey) -> bool {
+        key.id() == self.key_id
+            && key.verifies(&self.head.message(purpose, instance), &self.signature)
     }
 
     /// The tables whose sums are not those of `other`, which was made by the same recipe.
@@ -133,6 +155,7 @@ impl SignedHead {
 
 #[cfg(test)]
 mod tests {
+    use super::HeadPurpose::End;
     use super::*;
     use crate::crypto::sha256;
 
@@ -177,10 +200,14 @@ mod tests {
     #[test]
     fn every_field_of_a_head_is_signed() {
         let key = Keypair::from_seed([1; 32]);
-        let signed = head().sign("here", &key);
-        assert!(signed.is_valid("here", &key.public()));
-        assert!(!signed.is_valid("elsewhere", &key.public()));
-        assert!(!signed.is_valid("here", &Keypair::from_seed([2; 32]).public()));
+        let signed = head().sign(End, "here", &key);
+        assert!(signed.is_valid(End, "here", &key.public()));
+        assert!(!signed.is_valid(End, "elsewhere", &key.public()));
+        let other = Keypair::from_seed([2; 32]).public();
+        assert!(!signed.is_valid(End, "here", &other));
+        for purpose in [HeadPurpose::Baseline, HeadPurpose::EarlierEnd] {
+            assert!(!signed.is_valid(purpose, "here", &key.public()));
+        }
         let edits: [fn(&mut Head); 5] = [
             |h| h.seq += 1,
             |h| h.hash = "c".repeat(64),
@@ -191,14 +218,14 @@ mod tests {
         for edit in edits {
             let mut forged = signed.clone();
             edit(&mut forged.head);
-            assert!(!forged.is_valid("here", &key.public()), "{forged:?}");
+            assert!(!forged.is_valid(End, "here", &key.public()), "{forged:?}");
         }
     }
 
     #[test]
     fn differing_names_tables_of_either_side() {
         let key = Keypair::from_seed([1; 32]);
-        let signed = head().sign("here", &key);
+        let signed = head().sign(End, "here", &key);
         let mut other = head();
         assert_eq!(signed.differing(&other), Vec::<String>::new());
         other.sums.insert("tokens".into(), "1".into());

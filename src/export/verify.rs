@@ -4,6 +4,7 @@
 use super::lines::{EventLine, HeadLine, StartLine};
 use super::{EXPORT_FORM, ExportStart};
 use crate::domain::chain::{ChainWalk, KeptLines, KeyLookup};
+use crate::domain::head::HeadPurpose;
 use std::io::{self, BufRead, Read};
 
 /// Longest line that is read, in bytes: many times the longest statement with its metadata.
@@ -178,7 +179,7 @@ impl<'a> ExportProof<'a> {
         }
         let key = (self.key)(&signed.key_id)
             .ok_or_else(|| format!("the head is signed by the unknown key {}", signed.key_id))?;
-        if !signed.is_valid(&self.verified.instance, &key) {
+        if !signed.is_valid(HeadPurpose::End, &self.verified.instance, &key) {
             return Err("the signature of the head does not hold".to_owned());
         }
         self.stage = Stage::Ended(walk);

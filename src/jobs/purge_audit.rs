@@ -80,8 +80,13 @@ fn set_bound(app: &Arc<App>, limit: PurgeLimit, before: Timestamp) -> Result<(),
             before,
             retained: now.retained,
         };
-        let baseline = LogChange::StateBaselined(view.signed_head()?);
-        Ok(Verdict::Write(vec![purged.into(), baseline.into()], ()))
+        let baseline = LogChange::StateBaselined(view.signed_baseline()?);
+        let mut changes = vec![purged.into(), baseline.into()];
+        // The event that said so may go now, and a file that is missing must stop the next start.
+        if view.has_checkpoint_file()? {
+            changes.push(LogChange::CheckpointFileAttached.into());
+        }
+        Ok(Verdict::Write(changes, ()))
     })
 }
 

@@ -7,7 +7,7 @@
 use super::audit::checkpoint_now;
 use super::query::{RunStatement, first, tuple};
 use super::state_file::{STATE_DIFFERS, differs, has_table};
-use super::{AuditKeys, StartChecks, Store, Verdict};
+use super::{AuditKeys, StartChecks, Store, Verdict, View};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{CHECKPOINT, CHECKPOINT_FILE, Checkpoint};
@@ -219,6 +219,13 @@ pub(super) fn set_aside(path: &Path, now: Timestamp) -> Result<(), Error> {
     name.push(format!(".{}", now.0));
     std::fs::rename(path, PathBuf::from(name))
         .map_err(|e| Error::internal(format!("checkpoint file {}", path.display()), e))
+}
+
+impl View<'_> {
+    /// Whether the log says that a copy of every checkpoint is kept elsewhere.
+    pub fn has_checkpoint_file(&self) -> Result<bool, Error> {
+        is_attached(self.connection)
+    }
 }
 
 impl Store {

@@ -16,6 +16,7 @@ use super::{Store, Verdict, View, db};
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, ConfigurationChange};
+use crate::domain::head::HeadPurpose;
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use rusqlite::{Connection, ErrorCode, params};
@@ -312,7 +313,7 @@ impl Store {
         }
         write_head(
             connection,
-            &head.sign(&self.instance, &self.audit_keys.current),
+            &head.sign(HeadPurpose::End, &self.instance, &self.audit_keys.current),
         )
     }
 

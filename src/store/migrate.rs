@@ -5,6 +5,7 @@ use super::query::{RunStatement, first, tuple};
 use super::state_file::{differs, has_table};
 use crate::clock::Timestamp;
 use crate::crypto::{sha256_hex, uuid};
+use crate::domain::head::HeadPurpose;
 use crate::error::{Error, Shown};
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -103,6 +104,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0023_kept_claims",
         include_str!("../../sql/migrations/0023_kept_claims.sql"),
     ),
+    (
+        "0024_heads_apart",
+        include_str!("../../sql/migrations/0024_heads_apart.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.
@@ -116,6 +121,17 @@ const JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 
 /// The migration that made the table of the signed head.
 pub(super) const HEADS: usize = 6;
+
+/// The migration since which no head is signed as baselines are.
+const HEADS_APART: usize = 24;
+
+/// What the head of a file with that many migrations is signed for.
+pub(super) fn head_purpose(applied: usize) -> HeadPurpose {
+    match applied < HEADS_APART {
+        true => HeadPurpose::EarlierEnd,
+        false => HeadPurpose::End,
+    }
+}
 
 /// How many migrations there are.
 pub(super) const NEWEST: usize = MIGRATIONS.len();
@@ -239,6 +255,7 @@ mod tests {
     #[test]
     fn heads_came_with_their_migration() {
         assert_eq!(MIGRATIONS[HEADS - 1].0, "0006_head");
+        assert_eq!(MIGRATIONS[HEADS_APART - 1].0, "0024_heads_apart");
     }
 
     #[test]

@@ -60,6 +60,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::crypto::{Keypair, PublicKey};
 use crate::domain::actor::Actor;
 use crate::domain::change::{Change, LogChange};
+use crate::domain::head::HeadPurpose;
 use crate::domain::policy::notification::Routes;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -72,7 +73,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use audit::{AuditFilter, EventRow};
+pub use audit::{AuditFilter, EventRow, UnreadEvent};
 pub use backup::{StoredObject, broken_pages, copy_database, each_object};
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
@@ -442,12 +443,12 @@ fn write_baseline(
     now: Timestamp,
 ) -> Result<(), Error> {
     let instance = live::instance(connection)?;
-    let signed = || -> Result<_, Error> {
-        Ok(live::head_now(connection, live)?.sign(&instance, &audit_keys.current))
+    let signed = |purpose| -> Result<_, Error> {
+        Ok(live::head_now(connection, live)?.sign(purpose, &instance, &audit_keys.current))
     };
-    let baseline = LogChange::StateBaselined(signed()?);
+    let baseline = LogChange::StateBaselined(signed(HeadPurpose::Baseline)?);
     log_event(connection, audit_keys, baseline, now)?;
-    live::write_head(connection, &signed()?)
+    live::write_head(connection, &signed(HeadPurpose::End)?)
 }
 
 /// Writes a change of a start into the chain, with its rows.

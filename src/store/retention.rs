@@ -10,7 +10,7 @@ use super::row_columns::{Columns, ReadColumn, columns};
 use super::{RowCursor, Store, View};
 use crate::clock::Timestamp;
 use crate::domain::accounts::EventMetadata;
-use crate::domain::head::SignedHead;
+use crate::domain::head::{HeadPurpose, SignedHead};
 use crate::domain::request::Status;
 use crate::error::Error;
 use rusqlite::{Row, params};
@@ -134,6 +134,22 @@ impl View<'_> {
             .list(EXPIRED, params![now.0, after.0, after.1, limit], expired)
     }
 
+    /// Whether the event that ended its execution says the same of a result's time and place.
+    pub fn expires_as_reported(&self, result: &ExpiredResult) -> Result<bool, Error> {
+        let ended: i64 = self.connection.one(
+            "SELECT audit_seq FROM executions WHERE seq = ?1",
+            [result.place.1],
+            first,
+        )?;
+        let ended = self.proved_event(ended)?;
+        Ok(ended.is_some_and(|row| {
+            let end = EventMetadata::by(&row.event);
+            row.event.resource_id.as_deref() == Some(result.execution_id.as_str())
+                && end.agrees("result_backend", result.backend.as_str())
+                && end.agrees_time("result_expires_at", Some(result.place.0))
+        }))
+    }
+
     /// Whether there still is a stored result of that execution, and its time is over.
     pub fn is_result_expired(&self, execution_seq: i64, now: Timestamp) -> Result<bool, Error> {
         let found = self
@@ -152,14 +168,19 @@ impl View<'_> {
         )
     }
 
-    /// The head of the log and of the live rows as the transaction finds them, signed: from where a purged log goes on.
+    /// The head of the log and of the live rows as the transaction finds them, signed as a baseline: from where a
+    /// purged log goes on.
     ///
     /// # Errors
     /// `internal`.
-    pub fn signed_head(&self) -> Result<SignedHead, Error> {
+    pub fn signed_baseline(&self) -> Result<SignedHead, Error> {
         let store = self.store;
         let head = head_now(self.connection, &store.live)?;
-        Ok(head.sign(&store.instance, &store.audit_keys.current))
+        Ok(head.sign(
+            HeadPurpose::Baseline,
+            &store.instance,
+            &store.audit_keys.current,
+        ))
     }
 
     /// How far the audit log may be purged: to the newest checkpoint that is older than `before` and not younger than

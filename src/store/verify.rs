@@ -12,6 +12,7 @@ pub(super) use rows::{RequestScope, columns_differ, missing_requests};
 
 use super::chain::walk_chain;
 use super::live::{LiveState, differing_sums, instance, read_head};
+use super::migrate::{applied, head_purpose};
 use super::query::{RunStatement, tuple};
 use super::row_columns::{ReadColumn, columns};
 use super::schema::differing_schema;
@@ -221,7 +222,9 @@ fn head(connection: &Connection, keys: &VerifyKeys, walk: &ChainWalk) -> Result<
         )));
     }
     let instance = instance(connection)?;
-    let valid = (keys.public)(&signed.key_id).is_some_and(|key| signed.is_valid(&instance, &key));
+    let purpose = head_purpose(applied(connection)?);
+    let valid =
+        (keys.public)(&signed.key_id).is_some_and(|key| signed.is_valid(purpose, &instance, &key));
     Ok(match valid {
         true => FoundHead::Valid(signed),
         false => FoundHead::Invalid("the signature of the head does not hold".to_owned()),

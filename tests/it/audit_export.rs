@@ -260,6 +260,7 @@ fn an_export_of_a_purged_log_proves_what_was_removed() {
         let folder = Temp::new();
         assert_eq!(tool(&python, &folder, &s.state_dir(), &export).0, 0);
         assert_eq!(tool(&python, &folder, &s.state_dir(), &edited).0, 1);
+        assert_eq!(tool(&python, &folder, &s.state_dir(), &later).0, 3);
     }
 }
 

@@ -5,7 +5,7 @@ mod traces;
 
 use super::audit::found_out;
 use super::results::content;
-use crate::support::{OBJECTS, Request, SHOP, Server, verified};
+use crate::support::{OBJECTS, Request, SHOP, Server, Temp, verified};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -389,4 +389,29 @@ fn a_long_history_goes_in_small_parts() {
     assert_eq!(s.requester().get("/api/requests").json["total"], 0);
     assert_eq!(s.admin().get("/api/requests").json["total"], 0);
     requests[0].by.show(&requests[0]).refused(404, "not_found");
+}
+
+#[test]
+fn purged_log_still_says_that_a_checkpoint_file_belongs_to_it() {
+    const ATTACHED: &str = "event_type=audit.checkpoint_file_attached";
+    let dir = Temp::new();
+    let file = dir.path().join("checkpoints.jsonl");
+    let s = Server::with(&format!(
+        "{SHOP}{OBJECTS}{SHORT}[audit]\ncheckpoint_file = \"{}\"\n",
+        file.display()
+    ));
+    let first = s.events(ATTACHED);
+    assert_eq!(first.len(), 1);
+    chatter(&s);
+    s.turn_only(21 * DAY);
+    s.purge();
+    let now = s.events(ATTACHED);
+    assert_eq!(now.len(), 1);
+    assert_ne!(now[0]["id"], first[0]["id"]);
+    let s = s.restart();
+    // The same again, of what a start wrote.
+    chatter(&s);
+    s.turn_only(21 * DAY);
+    s.purge();
+    assert_eq!(s.events(ATTACHED).len(), 1);
 }

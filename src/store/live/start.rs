@@ -3,10 +3,10 @@
 
 use super::{LiveState, attach, recipe, sum_rows};
 use crate::crypto::sha256_hex;
-use crate::domain::head::{Head, SignedHead, Sum};
+use crate::domain::head::{Head, HeadPurpose, SignedHead, Sum};
 use crate::error::{Error, counted};
 use crate::store::AuditKeys;
-use crate::store::migrate::{HEADS, applied};
+use crate::store::migrate::{HEADS, applied, head_purpose};
 use crate::store::query::{RunStatement, first, tuple};
 
 use crate::store::row_columns::{ReadColumn, columns};
@@ -43,6 +43,8 @@ pub(in crate::store) enum Proof {
     BeforeHeads,
     /// Chain and live rows are those of the head. Its recipe, and the sums that were computed by it.
     Holds(String, Vec<(String, Sum)>),
+    /// The same by a head that was signed for an earlier purpose: a new one is due.
+    HoldsAsEarlier,
     /// The chain is that of the head, the rows of these tables are not.
     Differs(Vec<String>),
 }
@@ -63,11 +65,13 @@ pub(in crate::store) fn prove(
             _ => Err(differs("the signed head of the audit log is missing")),
         };
     };
-    check_signature(connection, keys, &signed)?;
+    let purpose = head_purpose(applied(connection)?);
+    check_signature(connection, keys, &signed, purpose)?;
     check_end(connection, &signed.head)?;
     let (recipe, sums) = sums_by_head(connection, live, &signed)?;
     let differing = differing(&signed, &sums);
     Ok(match differing.is_empty() {
+        true if purpose != HeadPurpose::End => Proof::HoldsAsEarlier,
         true => Proof::Holds(recipe, sums),
         false => Proof::Differs(differing),
     })
@@ -112,6 +116,7 @@ fn check_signature(
     connection: &Connection,
     keys: &AuditKeys,
     signed: &SignedHead,
+    purpose: HeadPurpose,
 ) -> Result<(), Error> {
     let current = keys.current.public().id();
     if signed.key_id != current {
@@ -120,7 +125,7 @@ fn check_signature(
             signed.key_id
         )));
     }
-    match signed.is_valid(&instance(connection)?, &keys.current.public()) {
+    match signed.is_valid(purpose, &instance(connection)?, &keys.current.public()) {
         true => Ok(()),
         false => Err(differs("the signature of the audit log's head is invalid")),
     }

@@ -96,6 +96,10 @@ impl<'a> Lines<'a> {
             let what = format!("lines {n} and the next swapped");
             changes.push(change(what, n..n + 2, swapped));
         }
+        if let Some(head) = self.baseline_as_head(n) {
+            let what = format!("cut before the baseline of line {n}, with that as head");
+            changes.push(change(what, n..last + 1, head));
+        }
         if n > 0 && n < last {
             let what = format!("from line {n} on cut, but for the head");
             changes.push(change(what, n..last, String::new()));
@@ -105,6 +109,20 @@ impl<'a> Lines<'a> {
             changes.push(change(what, n..n, forged));
         }
         changes
+    }
+
+    /// The line of a head that the event of line `n` would make, where that is a baseline.
+    fn baseline_as_head(&self, n: usize) -> Option<String> {
+        let event: Value = serde_json::from_str(self.line(n)).unwrap();
+        if event["event_type"] != "state.baseline" {
+            return None;
+        }
+        let facts: Value = serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();
+        let mut head: Value = json!({"seq": facts["head_seq"], "event_hash": facts["head_hash"]});
+        for key in ["recipe_sha256", "sums", "key_id", "signature"] {
+            head[key] = facts[key].clone();
+        }
+        Some(line_of(&json!({"head": head})))
     }
 
     /// The event of line `n` with another actor, and a hash that is right.
