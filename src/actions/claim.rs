@@ -98,15 +98,7 @@ pub fn claim(
         }
         ensure_counts(agent, &request)?;
         let execution = execution(&cx, view, agent, &request, &text, claim_key, now)?;
-        let claimed = Claimed {
-            execution_id: execution.id.clone(),
-            token_json: execution.token_json.clone(),
-            statement_timeout_secs: execution.statement_timeout_secs,
-            max_rows: execution.max_rows,
-            lease_until: execution.lease_until,
-            request: request.clone(),
-            text,
-        };
+        let claimed = claimed_first(request.clone(), text, &execution);
         let change = RequestChange::ExecutionStarted {
             request: RequestRef::from(&request),
             step: dispatched.claim(),
@@ -216,6 +208,18 @@ fn again(
     let execution = view.execution_of(execution_id)?;
     let same = execution.may_repeat_claim(&agent.id, key);
     Ok(same.then_some(execution))
+}
+
+fn claimed_first(request: Request, text: RequestText, execution: &NewExecution) -> Claimed {
+    Claimed {
+        execution_id: execution.id.clone(),
+        token_json: execution.token_json.clone(),
+        statement_timeout_secs: execution.statement_timeout_secs,
+        max_rows: execution.max_rows,
+        lease_until: execution.lease_until,
+        request,
+        text,
+    }
 }
 
 fn claimed_again(request: Request, text: RequestText, execution: Execution) -> Claimed {

@@ -82,11 +82,11 @@ pub struct SignedHead {
 /// What a signature is for: none of one purpose holds for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadPurpose {
-    /// Where the log ends.
+    /// The last event of the log and the sums after it, in a file or an export.
     End,
-    /// An event of the log that names where sums begin. Whoever cuts the log there must not find a head in it.
+    /// An event of the log that names where sums begin. Somebody who cuts the log there must find no head in it.
     Baseline,
-    /// Where the log ends in a file from before the two were told apart.
+    /// As `End`, in a file from before the two were signed apart.
     EarlierEnd,
 }
 

@@ -82,7 +82,7 @@ fn set_bound(app: &Arc<App>, limit: PurgeLimit, before: Timestamp) -> Result<(),
         };
         let baseline = LogChange::StateBaselined(view.signed_baseline()?);
         let mut changes = vec![purged.into(), baseline.into()];
-        // The event that said so may go now, and a file that is missing must stop the next start.
+        // The event that says so may be removed now, and a file that is missing must stop the next start.
         if view.has_checkpoint_file()? {
             changes.push(LogChange::CheckpointFileAttached.into());
         }

@@ -279,7 +279,7 @@ pub struct UnreadEvent {
 }
 
 impl UnreadEvent {
-    /// The number of an event of a list.
+    /// Where it stands in the log, whether it could be read or not.
     pub fn number(listed: &Result<EventRow, UnreadEvent>) -> i64 {
         match listed {
             Ok(event) => event.seq,

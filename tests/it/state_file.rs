@@ -374,7 +374,7 @@ fn event_with_a_right_hash_is_refused_without_a_signature() {
     let folder = stopped();
     let last = |store: &Store| {
         let newest = store.read(|view| view.list_events(&AuditFilter::default(), 1, 0));
-        newest.unwrap().remove(0)
+        newest.unwrap().remove(0).unwrap()
     };
     let keys = StateDir::open(folder.path()).unwrap().audit_keys(None);
     let fatal = Arc::new(|why: &str| panic!("{why}"));

@@ -70,7 +70,7 @@ fn a_result_that_was_not_reported_is_never_shown() {
         replace(&s, &request, FORGED.as_bytes());
         is_never_shown(&s, &request);
         let events = s.events("event_type=result.corrupt");
-        // Twice read, and said once.
+        // Read twice, audited once.
         assert_eq!(events.len(), 1);
         assert_eq!(events[0]["request_id"], request.id.as_str());
         let problem = s.admin().get("/api/audit/verify").text("problem");

@@ -2,7 +2,7 @@
 //! a trigger, a view, an index or a table that is not ours.
 
 use super::quarantine::start;
-use super::{copied, stopped, unguarded};
+use super::{Outcome, TABLES, copied, outcome, stopped, unguarded};
 use crate::support::verified;
 use dbward::store::STATE_DIFFERS;
 use std::fs;
@@ -67,8 +67,13 @@ const CHANGES: &[(&str, &str)] = &[
         "no migration made table away",
     ),
     (
-        "DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations)",
+        "DELETE FROM schema_migrations WHERE name >= '0023'",
         "is not the one that a migration made",
+    ),
+    // That one changes no table, but what the head is signed for.
+    (
+        "DELETE FROM schema_migrations WHERE name = '0024_heads_apart'",
+        "the signature of the",
     ),
 ];
 
@@ -127,4 +132,28 @@ fn the_tables_of_litestream_are_known() {
     start(folder.path(), false).unwrap().close().unwrap();
     let proof = verified(folder.path());
     assert!(proof.valid, "{proof:?}");
+}
+
+#[test]
+fn a_log_cut_at_its_baseline_is_refused() {
+    const STAY: [&str; 5] = [
+        "meta",
+        "schema_migrations",
+        "transitions",
+        "audit_recipes",
+        "audit_head",
+    ];
+    let folder = stopped();
+    let db = unguarded(folder.path());
+    let baseline = "UPDATE audit_head SET (seq, event_hash, recipe_sha256, sums_json, key_id, signature) = \
+         (SELECT m ->> 'head_seq', m ->> 'head_hash', m ->> 'recipe_sha256', m -> 'sums', m ->> 'key_id', \
+         m ->> 'signature' FROM (SELECT metadata_json AS m FROM audit_events WHERE event_type = 'state.baseline' \
+         ORDER BY seq LIMIT 1))";
+    assert_eq!(db.execute(baseline, []).unwrap(), 1);
+    for table in TABLES.iter().filter(|t| !STAY.contains(&t.name)) {
+        db.execute(&format!("DELETE FROM {}", table.name), [])
+            .unwrap();
+    }
+    drop(db);
+    assert_eq!(outcome(folder.path(), "head"), Outcome::Refused);
 }
