@@ -392,7 +392,7 @@ fn a_long_history_goes_in_small_parts() {
 }
 
 #[test]
-fn purged_log_still_says_that_a_checkpoint_file_belongs_to_it() {
+fn purged_log_still_says_that_it_has_a_checkpoint_file() {
     const ATTACHED: &str = "event_type=audit.checkpoint_file_attached";
     let dir = Temp::new();
     let file = dir.path().join("checkpoints.jsonl");

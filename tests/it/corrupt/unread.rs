@@ -262,7 +262,7 @@ fn request_is_not_proved_by_events_that_cannot_be_read() {
 }
 
 #[test]
-fn event_that_cannot_be_read_is_named_and_hides_no_other() {
+fn event_that_cannot_be_read_is_named_and_others_listed() {
     let s = Server::with(&format!("{SHOP}{TWO}"));
     let request = dispatched(&s);
     let all = s.events("");
