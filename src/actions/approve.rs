@@ -4,15 +4,15 @@ use super::attempt::{Attempt, attempted};
 use super::awaited::Left;
 use super::refusals::refuse_verb;
 use super::unreadable;
-use super::view_requests::{issued_by, may_learn_status};
 use super::{Active, App, note};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, StepRemaining, Vote, VoteAction, current_step, remaining};
+use crate::domain::approval::{StepRemaining, Vote, VoteAction, current_step, remaining};
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::id::Selector;
 use crate::domain::policy::workflow::{Dispatch, Workflow};
 use crate::domain::request::{Pending, Request, Status};
+use crate::domain::visibility::may_learn_status;
 use crate::error::{Error, Shown};
 use crate::store::Verdict;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub fn approve(
             selector: booking.selector,
             step: booking.step,
             comment,
-            issued_by_requester: booking.issued_by_requester,
+            issued_by_requester: caller.has_token_of(&request.requester),
             at: now,
             counts: true,
         };
@@ -97,7 +97,6 @@ pub(super) struct Booking {
     selector: String,
     /// The step, 0-based.
     step: u32,
-    issued_by_requester: bool,
 }
 
 /// Whether the caller may approve the request now, and what that would be booked on.
@@ -118,18 +117,11 @@ pub(super) fn may_approve(
         .map_err(|refusal| refusal.error())?;
     let workflow = workflow.ok_or_else(|| without_workflow(request))?;
     attempt.ensure_current()?;
-    let ballot = Ballot {
-        workflow,
-        votes,
-        target: &request.target,
-        requester: &request.requester,
-    };
-    let issued_by_requester = issued_by(caller, &request.requester);
-    let selector = ballot.approve(caller, issued_by_requester, chosen);
+    let ballot = request.ballot(workflow, votes);
+    let selector = ballot.approve(caller, chosen);
     Ok(Booking {
         selector: selector.map_err(|refusal| refusal.error())?,
         step: ballot.step().map_or(0, |(index, _)| index),
-        issued_by_requester,
     })
 }
 

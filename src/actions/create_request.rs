@@ -346,7 +346,7 @@ fn new_request(
         reason: checked.reason.clone(),
         total_steps: u32::try_from(steps.len()).unwrap_or(u32::MAX),
         approvers,
-        risk_level: decision.risk.as_str().to_owned(),
+        risk_level: decision.risk,
         policy_version: active.version.clone(),
         expires_at: None,
         approval_expires_at: None,

@@ -35,7 +35,7 @@ pub fn waiting(
     now: Timestamp,
 ) -> Result<Vec<DryRun>, Error> {
     let limit = usize::try_from(JOBS_MAX).unwrap_or(usize::MAX);
-    let mut jobs = app.caches.open_preflights.waiting(targets, now);
+    let mut jobs = app.in_flight.open_preflights.waiting(targets, now);
     let mut proved = BTreeMap::new();
     for (target, dialect) in targets {
         for job in view.pending_dry_runs(target, *dialect, JOBS_MAX)? {
@@ -89,7 +89,7 @@ pub fn claim(app: &App, caller: &Caller, id: &str) -> Result<String, Error> {
     let found = find(app, caller, id)?;
     dialects::ensure_registered(&app.active().policies, &found.target)?;
     let claimed = match found.owner {
-        Owner::Preflight => app.caches.open_preflights.claim(id, &caller.subject),
+        Owner::Preflight => app.in_flight.open_preflights.claim(id, &caller.subject),
         Owner::Request(request) => {
             let waits = app.store.read(|view| {
                 let request = view.request(&request)?;
@@ -131,7 +131,7 @@ pub fn finish(
     let stale = || Error::conflict("conflict", "this dry run is not claimed with that token");
     let agent = &caller.subject;
     let Owner::Request(request) = owner else {
-        let open = &app.caches.open_preflights;
+        let open = &app.in_flight.open_preflights;
         let preflight = open.finish(id, agent, claim_token, explained);
         return preflight.map(|id| topics::preflight(&id)).ok_or_else(stale);
     };
@@ -159,7 +159,7 @@ struct FoundJob {
 /// Finds a job that the agent may do.
 fn find(app: &App, caller: &Caller, id: &str) -> Result<FoundJob, Error> {
     caller.require(Permission::AgentPoll)?;
-    let (owner, target, fact) = match app.caches.open_preflights.find(id) {
+    let (owner, target, fact) = match app.in_flight.open_preflights.find(id) {
         Some((target, fact)) => (Owner::Preflight, target, fact),
         None => {
             let (target, fact, request) = app.store.read(|view| {

@@ -246,7 +246,7 @@ pub fn begin(
         until: now.plus_ms(wait_ms),
         statements,
     };
-    Ok(match app.caches.open_preflights.add(new, now) {
+    Ok(match app.in_flight.open_preflights.add(new, now) {
         true => PlanStart::Asked(id),
         false => PlanStart::Refused(PlanStatus::Busy),
     })
@@ -261,7 +261,7 @@ pub fn take(
     id: &str,
     longer: bool,
 ) -> Option<Plans> {
-    let mut open = app.caches.open_preflights.open();
+    let mut open = app.in_flight.open_preflights.open();
     let is_own = |o: &OpenPreflight| o.id == id && o.by == caller.subject;
     let Some(at) = open.iter().position(is_own) else {
         return Some(Plans::none(PlanStatus::Timeout));

@@ -20,9 +20,7 @@ pub fn heartbeat(app: &App, caller: &Caller, execution_id: &str) -> Result<bool,
         let Some(execution) = view.find_execution(execution_id)? else {
             return Ok(true);
         };
-        if execution.agent_id != caller.subject {
-            return Err(Error::forbidden("this execution belongs to another agent"));
-        }
+        execution.ensure_claimed_by(&caller.subject)?;
         if execution.status != ExecutionStatus::Claimed {
             return Ok(true);
         }

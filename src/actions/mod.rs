@@ -83,6 +83,7 @@ pub struct App {
     /// How people may sign in.
     pub sign_in: identify::SignIn,
     pub caches: Caches,
+    pub in_flight: InFlight,
     pub in_effect: InEffect,
     /// Wakes delivery.
     pub due: due_signal::DueSignal,
@@ -107,11 +108,16 @@ pub struct Caches {
     pub rates: rates::Rates,
     /// Statements that people try beforehand.
     pub preflights: rates::Rates,
-    /// Those of them that wait for plans.
-    pub open_preflights: explain::OpenPreflights,
     /// Sign-ins by browser.
     pub sign_ins: rates::Rates,
-    /// Executions whose report is being handled.
+}
+
+/// Calls under way that others have to know of. Unlike a cache, it is lost only with the process.
+#[derive(Default)]
+pub struct InFlight {
+    /// Preflights that wait for plans.
+    pub open_preflights: explain::OpenPreflights,
+    /// Executions whose report is being handled: no other report of the same one is meanwhile.
     pub reports: submit_result::Reports,
 }
 
@@ -179,9 +185,7 @@ impl Caches {
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
             preflights: preflight::rates(MINUTE_MS),
-            open_preflights: explain::OpenPreflights::default(),
             sign_ins: sessions::rates(MINUTE_MS),
-            reports: submit_result::Reports::default(),
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use super::App;
 use super::unreadable::frozen_if_corrupt;
-use super::view_requests::{ensure_visible, viewer};
+use super::view_requests::ensure_visible;
 use crate::crypto::sha256_hex;
 use crate::domain::actor::{Actor, Caller};
 use crate::domain::approval::VoteAction;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::execution::{Execution, ExecutionStatus};
-use crate::domain::id::{Operation, Selector};
-use crate::domain::permission::Permission;
+use crate::domain::id::Operation;
 use crate::domain::request::{ExecutionOutcome, Request, Status, corrupt_error};
+use crate::domain::visibility::{Viewer, may_read_shared, may_read_unshared};
 use crate::error::{Error, ErrorKind};
-use crate::store::{ROW, ResultItem, ResultRow, Verdict, View, Viewer};
+use crate::store::{ROW, ResultItem, ResultRow, Verdict, View};
 use std::sync::Arc;
 
 /// What somebody who waits for a result gets.
@@ -71,13 +71,7 @@ pub fn stream(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Streamed, Err
     if !request.status().is_outcome() {
         return Ok(Streamed::NotYet);
     }
-    // What was cancelled too late has a result all the same.
-    let has_result = match request.status() {
-        Status::Executed | Status::Failed => true,
-        Status::Cancelled => request.outcome == Some(ExecutionOutcome::Committed),
-        _ => false,
-    };
-    if !has_result {
+    if !request.has_result() {
         return Ok(Streamed::Ended(Ending {
             message,
             execution_id: request.execution_id.clone(),
@@ -206,37 +200,23 @@ pub fn executions(app: &App, caller: &Caller, id: &str, limit: u32) -> Result<Ex
 /// # Errors
 /// When the store cannot read.
 pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<ResultItem>, Error> {
-    // What may not be read is not listed either.
-    let viewer = Viewer {
-        view: caller.rights.scopes(Permission::ResultView),
-        ..viewer(caller)
-    };
+    let viewer = Viewer::of_results(caller);
     let now = app.clock.now();
     app.store
         .read(|view| view.list_results(&viewer, now, limit, offset))
 }
 
-/// `result.view` where the request runs, and being its requester, an administrator, or somebody it is shared with.
+/// Whether the caller may read the result of a request. Whom it is shared with counts as far as the log has it.
 fn may_see(app: &App, view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
-    let target = &request.target;
-    caller.require_on(Permission::ResultView, target)?;
-    if request.requester == caller.subject || caller.rights.is_admin_on(target) {
+    let policy = app.active().policies.result(&request.target);
+    if may_read_unshared(caller, request, &policy.access)? {
         return Ok(());
     }
-    let policy = app.active().policies.result(target);
-    let named = |s: &Selector| caller.matches(s, target, &request.requester);
-    if policy.access.iter().any(named) {
-        return Ok(());
+    may_read_shared(caller, request, &view.request_text(request)?.share_with)?;
+    match view.is_shared_as_logged(request)? {
+        true => Ok(()),
+        false => Err(corrupt_error(&request.id)),
     }
-    if view.request_text(request)?.share_with.iter().any(named) {
-        return match view.is_shared_as_logged(request)? {
-            true => Ok(()),
-            false => Err(corrupt_error(&request.id)),
-        };
-    }
-    Err(Error::forbidden(
-        "this result is not shared with you, and you are not its requester",
-    ))
 }
 
 fn load(app: &Arc<App>, request: &Request, execution: &Execution) -> Result<Content, Error> {

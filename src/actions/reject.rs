@@ -4,13 +4,13 @@ use super::approve::without_workflow;
 use super::attempt::{Attempt, attempted};
 use super::refusals::refuse_verb;
 use super::unreadable;
-use super::view_requests::{issued_by, may_learn_status};
 use super::{App, note};
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, Vote, VoteAction};
+use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Status;
+use crate::domain::visibility::may_learn_status;
 use crate::error::Error;
 use crate::store::Verdict;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub fn reject(
             selector,
             step,
             comment,
-            issued_by_requester: issued_by(caller, &request.requester),
+            issued_by_requester: caller.has_token_of(&request.requester),
             at: now,
             counts: true,
         };
@@ -80,12 +80,8 @@ pub(super) fn may_reject(
     request
         .pending(attempt.now)
         .map_err(|refusal| refusal.error())?;
-    let ballot = Ballot {
-        workflow: workflow.ok_or_else(|| without_workflow(request))?,
-        votes,
-        target: &request.target,
-        requester: &request.requester,
-    };
+    let workflow = workflow.ok_or_else(|| without_workflow(request))?;
+    let ballot = request.ballot(workflow, votes);
     let selector = ballot.reject(caller).map_err(|refusal| refusal.error())?;
     Ok((selector, ballot.step().map_or(0, |(index, _)| index)))
 }

@@ -59,7 +59,7 @@ pub struct Reported {
     pub status: Status,
 }
 
-/// Executions whose report is being taken in, at most one for each worker. Each execution has one at a time: two
+/// Executions whose report is being handled, at most one for each worker. Each execution has one at a time: two
 /// different ones would write the same object, and the one that does not count might be the one that stays.
 #[derive(Default)]
 pub struct Reports {
@@ -215,7 +215,7 @@ fn record(
     report: ExecutionReport,
 ) -> Result<Reported, Error> {
     caller.require(Permission::AgentSubmitResult)?;
-    let _turn = app.caches.reports.begin(execution_id)?;
+    let _turn = app.in_flight.reports.begin(execution_id)?;
     let report_sha256 = fingerprint(&report);
     // A look before the object is written; the same is asked again inside the transaction.
     let look = || {
@@ -339,9 +339,7 @@ fn look(
 
 fn load(view: &View, caller: &Caller, execution_id: &str) -> Result<(Request, Execution), Error> {
     let execution = view.execution_of(execution_id)?;
-    if execution.agent_id != caller.subject {
-        return Err(Error::forbidden("this execution belongs to another agent"));
-    }
+    execution.ensure_claimed_by(&caller.subject)?;
     let request = view.request(&execution.request_id)?;
     Ok((request, execution))
 }

@@ -7,7 +7,7 @@ use super::dialects::KnownDialects;
 use super::unreadable::{self, frozen_if_corrupt};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Ballot, Vote, VoteRefusal, current_step};
+use crate::domain::approval::{Vote, current_step};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
@@ -15,9 +15,10 @@ use crate::domain::policy::Policies;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::rehearsal::Rehearsal;
 use crate::domain::request::{Evidence, Request, Status};
+use crate::domain::visibility::{Viewer, may_view};
 use crate::error::Error;
 use crate::store::{
-    DeliveryFilter, DeliveryRow, Listed, RequestFilter, RequestItem, View, Viewer, read_workflow,
+    DeliveryFilter, DeliveryRow, Listed, RequestFilter, RequestItem, View, read_workflow,
 };
 use serde_json::Value;
 
@@ -31,9 +32,6 @@ pub const OFFSET_MAX: u32 = 10_000;
 pub const CANDIDATES_MAX: usize = 2_000;
 /// Candidates judged at once, so that nobody waits long for the database.
 const CANDIDATES_STEP: usize = 100;
-
-/// What a token with a ceiling must let through for its holder to see what they have decided.
-const DECIDED: [Permission; 2] = [Permission::RequestView, Permission::RequestApprove];
 
 /// A request with all there is to say of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,77 +172,10 @@ pub fn approvers(app: &App, shown: &Detail) -> Result<Vec<NamedApprovers>, Error
         .read(|view| of_step(app, view, &active, step, &request.target, *now, &left_out))
 }
 
-/// Whether the caller may see a request: their own, those they may decide or have decided, everybody's where they hold
-/// `*`, and what is pending where they hold `request.approve`.
+/// Refuses a caller who may not see a request, for verbs that have not read workflow and votes yet.
 ///
 /// # Errors
 /// `forbidden`.
-pub fn may_view(
-    caller: &Caller,
-    request: &Request,
-    workflow: Option<&Workflow>,
-    votes: &[Vote],
-) -> Result<(), Error> {
-    let target = &request.target;
-    let own = request.requester == caller.subject;
-    let pending = request.status() == Status::Pending;
-    let designated = || {
-        workflow.is_some_and(|workflow| {
-            let ballot = Ballot {
-                workflow,
-                votes,
-                target,
-                requester: &request.requester,
-            };
-            ballot.is_designated(caller)
-        })
-    };
-    let lets = |permission| caller.rights.lets_through(permission, target);
-    let decides = DECIDED.into_iter().any(lets);
-    let sees = caller.rights.is_admin_on(target)
-        || (own && caller.may_on(Permission::RequestView, target))
-        || (decides && votes.iter().any(|v| v.actor == caller.subject))
-        || (pending && caller.may_on(Permission::RequestApprove, target))
-        || (pending && designated());
-    if sees {
-        return Ok(());
-    }
-    if own {
-        let message = format!("permission denied: request.view on {target}");
-        return Err(Error::forbidden(message).hint(
-            "your own requests, too, are shown by a role with request.view; ask for one that has it",
-        ));
-    }
-    Err(Error::forbidden(format!(
-        "permission denied: request.view on {target} for a request of somebody else"
-    )))
-}
-
-/// The same for a vote: anybody whom a step names learns the status, so that a vote that comes too late gets
-/// that answer, whether the request was decided, or has expired and was swept.
-pub(super) fn may_learn_status(
-    caller: &Caller,
-    request: &Request,
-    workflow: Option<&Workflow>,
-    votes: &[Vote],
-) -> Result<(), Error> {
-    let (target, requester) = (&request.target, request.requester.as_str());
-    let mut entries = workflow
-        .into_iter()
-        .flat_map(|w| &w.steps)
-        .flat_map(|s| &s.approvers);
-    let mut named = entries.clone();
-    if entries.any(|a| caller.votes_as(&a.selector, target, requester)) {
-        return Ok(());
-    }
-    let named = named.any(|a| caller.matches(&a.selector, target, requester));
-    may_view(caller, request, workflow, votes).map_err(|error| match named {
-        true => VoteRefusal::BeyondCeiling.error(),
-        false => error,
-    })
-}
-
-/// The same, for verbs that have not read workflow and votes yet.
 pub(super) fn ensure_visible(view: &View, caller: &Caller, request: &Request) -> Result<(), Error> {
     let workflow = view.request_workflow(request)?;
     let votes = view.votes(request)?;
@@ -264,7 +195,7 @@ pub fn list(
     offset: u32,
     count: bool,
 ) -> Result<RequestPage, Error> {
-    let viewer = viewer(caller);
+    let viewer = Viewer::of_requests(caller);
     ensure_may_list(app, caller, &viewer)?;
     let (mut rows, total) = app.store.read(|view| {
         // One more than asked for tells whether there is a next page.
@@ -308,7 +239,7 @@ pub fn list_pending_for(
     limit: u32,
     offset: u32,
 ) -> Result<RequestPage, Error> {
-    let viewer = viewer(caller);
+    let viewer = Viewer::of_requests(caller);
     let now = app.clock.now();
     let before = filter.before;
     let mut cursor = before.unwrap_or(i64::MAX);
@@ -401,20 +332,7 @@ fn can_approve(
         return Ok(false);
     };
     let votes = view.votes(request)?;
-    let ballot = Ballot {
-        workflow,
-        votes: &votes,
-        target: &request.target,
-        requester: &request.requester,
-    };
-    let issued = issued_by(caller, &request.requester);
-    Ok(ballot.may_approve(caller, issued))
-}
-
-/// Whether `requester` is in the issuer chain of the caller's token: they issued it for somebody else, or issued the
-/// token it was issued with, and so on.
-pub(super) fn issued_by(caller: &Caller, requester: &str) -> bool {
-    caller.subject != requester && caller.token_issuers.contains(requester)
+    Ok(request.ballot(workflow, &votes).may_approve(caller))
 }
 
 /// Cuts a page to its size. Returns where the next one starts, if there is one.
@@ -425,29 +343,6 @@ fn next_page<T>(items: &mut Vec<T>, limit: u32, place: impl Fn(&T) -> i64) -> Op
     }
     items.truncate(limit);
     items.last().map(place)
-}
-
-/// The caller as lists see them.
-pub(super) fn viewer(caller: &Caller) -> Viewer {
-    let mut selectors = vec![Selector::User(caller.subject.clone()).to_string()];
-    selectors.extend(
-        caller
-            .groups
-            .iter()
-            .map(|g| Selector::Group(g.clone()).to_string()),
-    );
-    Viewer {
-        subject: caller.subject.clone(),
-        view: caller.rights.scopes(Permission::RequestView),
-        admin: caller.rights.scopes(Permission::All),
-        approve: caller.rights.scopes(Permission::RequestApprove),
-        votes: caller
-            .rights
-            .let_through_scopes(&[Permission::RequestApprove]),
-        decided: caller.rights.let_through_scopes(&DECIDED),
-        selectors,
-        roles: caller.rights.acting_scopes(),
-    }
 }
 
 /// Rights that show requests, or those that one makes.

@@ -119,6 +119,12 @@ impl Caller {
         }
     }
 
+    /// Whether `person`, somebody else, is in the issuer chain of the caller's token: they issued it, or issued the
+    /// token it was issued with, and so on.
+    pub fn has_token_of(&self, person: &str) -> bool {
+        self.subject != person && self.token_issuers.contains(person)
+    }
+
     /// Whether the agent's token covers `target`, whatever the agent says it serves.
     pub fn reaches(&self, target: &Target) -> bool {
         scope::reaches(self.bound_to.as_deref(), target)

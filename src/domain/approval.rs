@@ -216,8 +216,8 @@ impl Ballot<'_> {
     }
 
     /// Whether the caller could approve now.
-    pub fn may_approve(&self, caller: &Caller, issued_by_requester: bool) -> bool {
-        self.approve(caller, issued_by_requester, None).is_ok()
+    pub fn may_approve(&self, caller: &Caller) -> bool {
+        self.approve(caller, None).is_ok()
     }
 
     /// Decides an approval: the selector it is booked on, that is the first of the step that names the caller and is
@@ -228,7 +228,6 @@ impl Ballot<'_> {
     pub fn approve(
         &self,
         caller: &Caller,
-        issued_by_requester: bool,
         chosen: Option<&Selector>,
     ) -> Result<String, VoteRefusal> {
         let own = caller.subject == self.requester;
@@ -238,7 +237,7 @@ impl Ballot<'_> {
         let Some((index, step)) = self.step() else {
             return Err(VoteRefusal::AllSatisfied);
         };
-        self.person_may_vote(caller, index, issued_by_requester)?;
+        self.person_may_vote(caller, index)?;
         let mine: Vec<_> = self.entries_of(step, caller).collect();
         if mine.is_empty() {
             return self.step_in(caller, own, chosen);
@@ -289,12 +288,7 @@ impl Ballot<'_> {
         Some((index, step))
     }
 
-    fn person_may_vote(
-        &self,
-        caller: &Caller,
-        index: u32,
-        issued_by_requester: bool,
-    ) -> Result<(), VoteRefusal> {
+    fn person_may_vote(&self, caller: &Caller, index: u32) -> Result<(), VoteRefusal> {
         let mut mine = self
             .votes
             .iter()
@@ -308,7 +302,7 @@ impl Ballot<'_> {
         if stepped_in || (voted && !self.workflow.allow_same_approver_across_steps) {
             return Err(VoteRefusal::VotedElsewhere);
         }
-        if self.workflow.distinct_token_issuer && issued_by_requester {
+        if self.workflow.distinct_token_issuer && caller.has_token_of(self.requester) {
             return Err(VoteRefusal::TokenIssuedByRequester);
         }
         Ok(())
@@ -359,4 +353,4 @@ impl Ballot<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

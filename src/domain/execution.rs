@@ -120,6 +120,17 @@ impl ExecutionStatus {
 }
 
 impl Execution {
+    /// Refuses an agent that did not claim it: nobody else reports it or keeps it alive.
+    ///
+    /// # Errors
+    /// 403 `forbidden`.
+    pub fn ensure_claimed_by(&self, agent_id: &str) -> Result<(), Error> {
+        match self.agent_id == agent_id {
+            true => Ok(()),
+            false => Err(Error::forbidden("this execution belongs to another agent")),
+        }
+    }
+
     /// Whether a report was accepted before: the same one is accepted again.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ pub mod sign_in;
 pub mod sql;
 pub mod token;
 pub mod user;
+pub mod visibility;
 
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ fn is_removed(jobs: &JobState, objects: &dyn Objects, object: &ObjectMeta) -> Re
         return Ok(false);
     }
     // No report of this execution is handled meanwhile: it would write the object that is about to go.
-    let Ok(_turn) = app.caches.reports.begin(execution) else {
+    let Ok(_turn) = app.in_flight.reports.begin(execution) else {
         return Ok(false);
     };
     if app

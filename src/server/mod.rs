@@ -13,7 +13,7 @@ mod watch;
 use crate::actions::due_signal::DueSignal;
 use crate::actions::identify::{ConsoleSignIn, Provider, SignIn};
 use crate::actions::submit_result::ROW_BYTES_MAX;
-use crate::actions::{App, Caches, InEffect, Settings, quotas, start};
+use crate::actions::{App, Caches, InEffect, InFlight, Settings, quotas, start};
 use crate::analyzer::Analyzer;
 use crate::clock::Clock;
 use crate::config::{Config, Oidc};
@@ -329,6 +329,7 @@ fn app(
         signer,
         metrics: Arc::clone(metrics),
         caches: Caches::new(&settings),
+        in_flight: InFlight::default(),
         settings,
         in_effect: InEffect::default(),
         due: DueSignal::default(),

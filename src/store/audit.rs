@@ -1,6 +1,6 @@
 //! The audit log: appending to the chain, its checkpoints, and the list.
 
-use super::apply::outbox::checkpointed;
+use super::apply::checkpoints::checkpointed;
 use super::live::last_event;
 use super::query::{RunStatement, first, tuple};
 use super::row_columns::{Columns, ReadColumn, columns};
@@ -118,8 +118,8 @@ pub(super) fn append(
     insert(connection, actor, now, entry, head(connection)?)
 }
 
-/// Signs a checkpoint, and tells whom `routes` say, if one is due: after [`CHECKPOINT_EVERY`] events, or [`CHECKPOINT_AFTER_MS`] after the last one
-/// (or the first event) if anything happened since.
+/// Signs a checkpoint, and notifies whom `routes` name, if one is due: after [`CHECKPOINT_EVERY`] events, or
+/// [`CHECKPOINT_AFTER_MS`] after the last one (or the first event) if anything happened since.
 pub(super) fn checkpoint_if_due(
     connection: &Connection,
     keys: &AuditKeys,

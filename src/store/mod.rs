@@ -85,7 +85,7 @@ pub use outbox::{DELIVERY_STATUSES, DeliveryCounts, DeliveryFilter, DeliveryRow}
 pub use proof::Unproven;
 pub use rehearsals::WaitingRehearsal;
 pub use replica::{Replica, log_head_of, log_holds};
-pub use request_lists::{Listed, RequestFilter, RequestItem, Viewer};
+pub use request_lists::{Listed, RequestFilter, RequestItem};
 pub use requests::{DispatchedJob, read_workflow};
 pub use results::{ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};

@@ -13,6 +13,7 @@ use crate::domain::id::Operation;
 use crate::domain::permission::Scopes;
 use crate::domain::request::{Request, Status};
 use crate::domain::scope::RoleScope;
+use crate::domain::visibility::Viewer;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Row, params, params_from_iter};
@@ -55,26 +56,6 @@ pub struct RequestFilter {
     pub voter: Option<String>,
     /// Only requests before this row: the cursor.
     pub before: Option<i64>,
-}
-
-/// Who looks at a list, as far as it decides what they see.
-#[derive(Debug, Clone, Default)]
-pub struct Viewer {
-    pub subject: String,
-    /// Where the caller may view (their own).
-    pub view: Scopes,
-    /// Where the caller holds `*`: everybody's.
-    pub admin: Scopes,
-    /// Where the caller may view whatever is pending.
-    pub approve: Scopes,
-    /// Where the caller may vote as somebody `selectors` name.
-    pub votes: Scopes,
-    /// Where the caller may view what they have decided.
-    pub decided: Scopes,
-    /// Selectors that name the caller wherever they stand: `user:x`, `group:y`.
-    pub selectors: Vec<String>,
-    /// Roles that name the caller, each where it covers the request.
-    pub roles: Vec<(String, RoleScope)>,
 }
 
 impl View<'_> {

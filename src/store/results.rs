@@ -1,13 +1,14 @@
 //! Reading what is known of stored results.
 
+use super::View;
 use super::query::{RunStatement, first, target};
 use super::row_columns::{Columns, ReadColumn, columns};
 use super::scopes::within;
 use super::unreadable::readable;
 use super::values::NotNegative;
-use super::{View, Viewer};
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
+use crate::domain::visibility::Viewer;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Row, params_from_iter};

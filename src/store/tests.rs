@@ -9,12 +9,14 @@ use crate::domain::change::{
 };
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status};
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::session::{ConsoleSession, SessionEnd};
 use crate::domain::sql::DialectFact;
 use crate::domain::token::{RoleMode, Token};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod attacks;
+mod lists;
 mod live_state;
 mod outbox;
 mod probe;
@@ -78,7 +80,7 @@ fn new_request(view: &View, opening: Opening) -> Result<NewRequest, Error> {
         reason: None,
         total_steps: 1,
         approvers: Vec::new(),
-        risk_level: "unknown".into(),
+        risk_level: RiskLevel::Unknown,
         policy_version: "0".repeat(64),
         expires_at: Some(Timestamp(4_102_444_800_000)),
         approval_expires_at: Some(Timestamp(4_102_444_800_000)),

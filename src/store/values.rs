@@ -10,6 +10,7 @@ use crate::domain::id::Operation;
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::rehearsal::RehearsalStatus;
 use crate::domain::request::{ExecutionOutcome, Status};
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::row_bound::RowBoundSource;
 use crate::domain::sql::DialectFact;
 use crate::domain::token::RoleMode;
@@ -32,6 +33,7 @@ named! {
     VoteAction: VoteAction::parse,
     ExecutionStatus: ExecutionStatus::parse,
     ExecutionOutcome: ExecutionOutcome::parse,
+    RiskLevel: RiskLevel::parse,
     RowBoundSource: RowBoundSource::parse,
     RehearsalStatus: RehearsalStatus::parse,
     SubjectType: SubjectType::parse,

@@ -131,3 +131,19 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
         .and_then(|folder| folder.sync_all())
         .map_err(failed(path))
 }
+
+/// Refuses a place where another file is than the one of that sum: a restore that was ended may be repeated, and nothing
+/// is written over.
+///
+/// # Errors
+/// `validation_error` naming the file.
+pub(super) fn ensure_free(path: &Path, sum_of_backup: &FileSum) -> Result<(), Error> {
+    if path.symlink_metadata().is_err() || sum(path)? == *sum_of_backup {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{} exists, and is not the file of the backup",
+        path.display()
+    ))
+    .hint("move it away, or name another place in server.toml; nothing was written"))
+}

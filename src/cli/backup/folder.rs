@@ -11,7 +11,9 @@
 //!
 //! Tokens of the first start are not in it: their secrets are in no state. Results in a bucket stay there.
 
-use super::files::{FileSum, PARTIAL, copy_private, failed, make_folder, sum, sync_folder};
+use super::files::{
+    FileSum, PARTIAL, copy_private, ensure_free, failed, make_folder, sum, sync_folder,
+};
 use super::results::{self, DAMAGED};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
@@ -241,22 +243,6 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
     }
     sync_folder(state.path())?;
     Ok(manifest)
-}
-
-/// Refuses a place where another file is than the one of that sum: a restore that was ended may be repeated, and nothing
-/// is written over.
-///
-/// # Errors
-/// `validation_error` naming the file.
-pub(super) fn ensure_free(path: &Path, sum_of_backup: &FileSum) -> Result<(), Error> {
-    if path.symlink_metadata().is_err() || sum(path)? == *sum_of_backup {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "{} exists, and is not the file of the backup",
-        path.display()
-    ))
-    .hint("move it away, or name another place in server.toml; nothing was written"))
 }
 
 /// The newest backup among the folders of `folder`, and when it was made. Other folders are passed over.

@@ -1,7 +1,7 @@
 //! The results of a backup: those that are files, copied, checked and put back.
 
 use super::files::{
-    FileSum, NotCopied, copy_private, failed, make_folder, remove, sum, sync_folder,
+    FileSum, NotCopied, copy_private, ensure_free, failed, make_folder, remove, sum, sync_folder,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::write_private;
@@ -127,7 +127,7 @@ pub(super) fn check(database: &Path, folder: &Path, now: Timestamp) -> Result<()
 pub(super) fn ensure_place(database: &Path, folder: &Path, root: &Path) -> Result<(), Error> {
     each_file(database, folder, |object, _| {
         let to = place(root, object)?;
-        super::folder::ensure_free(&to, &stored(object))
+        ensure_free(&to, &stored(object))
     })
 }
 

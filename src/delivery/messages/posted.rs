@@ -177,10 +177,7 @@ impl RequestPost<'_> {
 
     fn context(&self) -> String {
         let request = self.request;
-        let mut parts = vec![format!(
-            "Risk: {}",
-            short(&request.risk_level, VALUE_MAX, line)
-        )];
+        let mut parts = vec![format!("Risk: {}", request.risk_level.as_str())];
         if request.status() == Status::Pending && request.total_steps > 1 {
             let step = (request.current_step + 1).min(request.total_steps);
             parts.push(format!("step {step} of {}", request.total_steps));

@@ -172,3 +172,73 @@ fn as_many_targets_as_allowed_pass_and_no_more() {
     assert_eq!(with(SCOPES_MAX / 2 + 1, 2), None);
     assert_eq!(with(2, SCOPES_MAX), None);
 }
+
+/// An agent of that report: `app/dev shop/prod ; execute_select ; row_bound`.
+fn offering(text: &str) -> Agent {
+    let [pairs, operations, features] = text.split(';').collect::<Vec<_>>()[..] else {
+        panic!("{text}");
+    };
+    let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+    let pairs = pairs.split_whitespace().map(|p| p.split_once('/').unwrap());
+    reported(AgentReport {
+        operations: names(operations),
+        features: names(features),
+        ..report(&[], &[], &pairs.collect::<Vec<_>>())
+    })
+    .unwrap()
+}
+
+#[test]
+fn reports_offer_the_same_where_nothing_differs() {
+    let one = "app/dev ; execute_select ; row_bound";
+    for (other, same) in [
+        (one, true),
+        ("shop/dev ; execute_select ; row_bound", false),
+        ("app/dev ; execute_dml ; row_bound", false),
+        ("app/dev ; execute_select ; rehearsal", false),
+    ] {
+        assert_eq!(
+            offering(one).offers_the_same(&offering(other)),
+            same,
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn programs_of_one_token_offer_what_either_does() {
+    for (one, other, scopes, operations) in [
+        (
+            "app/dev ; execute_select ;",
+            "app/dev ; execute_select ;",
+            "app/dev",
+            "execute_select",
+        ),
+        (
+            "app/dev ; execute_select ;",
+            "shop/dev app/dev ; execute_dml execute_select ;",
+            "app/dev shop/dev",
+            "execute_select execute_dml",
+        ),
+        // One that names no operation runs all.
+        ("app/dev ; ;", "app/dev ; execute_dml ;", "app/dev", ""),
+        ("app/dev ; execute_select ;", "app/dev ; ;", "app/dev", ""),
+    ] {
+        let mut agent = offering(one);
+        agent.also_offers(&offering(other));
+        assert_eq!(
+            (agent.scopes, agent.operations),
+            (
+                offering(&format!("{scopes} ; ;")).scopes,
+                offering(&format!("; {operations} ;")).operations
+            ),
+            "{one} and {other}"
+        );
+    }
+}
+
+#[test]
+fn only_an_agent_with_the_feature_rehearses() {
+    assert!(offering("app/dev ; ; rehearsal").rehearses());
+    assert!(!offering("app/dev ; ; row_bound").rehearses());
+}

@@ -134,7 +134,7 @@ fn created(new: &NewRequest) -> Notice<'_> {
     };
     notice
         .with("reason", new.reason.clone())
-        .with("risk_level", new.risk_level.clone())
+        .with("risk_level", new.risk_level.as_str())
         .with("emergency", new.emergency)
         .with("total_steps", new.total_steps)
 }

@@ -14,6 +14,7 @@ use crate::domain::decision::Passed;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::{ExecutionEnd, Request, Status, Transition};
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::row_bound::RowBound;
 use crate::domain::sql::DialectFact;
 use std::sync::Arc;
@@ -110,8 +111,7 @@ pub struct NewRequest {
     pub total_steps: u32,
     /// Selectors of the first step, when pending.
     pub approvers: Vec<Selector>,
-    /// `low` to `unavailable`.
-    pub risk_level: String,
+    pub risk_level: RiskLevel,
     /// SHA-256 of the policies that decided; they are stored already.
     pub policy_version: String,
     pub expires_at: Option<Timestamp>,

@@ -164,6 +164,16 @@ fn silence_loses_only_the_request_that_runs_it() {
 }
 
 #[test]
+fn only_its_agent_reports_an_execution() {
+    let execution = execution(ExecutionStatus::Claimed);
+    assert!(execution.ensure_claimed_by("agent").is_ok());
+    for other in ["agent-2", "agen", ""] {
+        let refused = execution.ensure_claimed_by(other).unwrap_err();
+        assert_eq!(refused.status(), 403, "{other}");
+    }
+}
+
+#[test]
 fn claim_is_repeated_by_its_agent_and_key_before_heartbeat() {
     let claimed = execution(ExecutionStatus::Claimed);
     assert!(claimed.may_repeat_claim("agent", "key"));

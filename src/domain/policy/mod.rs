@@ -264,23 +264,31 @@ impl Policies {
         ids.map(String::as_str).collect()
     }
 
-    /// Roles that bindings give to `subject`, directly or through `groups`.
-    pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
-        let mut names = BTreeSet::new();
-        for binding in self.bindings.iter().filter(|b| b.role != Role::AGENT) {
-            if binding.subjects.contains(subject) || !binding.groups.is_disjoint(groups) {
-                names.insert(&binding.role);
-            }
-        }
-        names
-            .into_iter()
-            .filter_map(|n| self.roles.get(n))
-            .cloned()
-            .collect()
+    /// Each role that a binding gives to `subject`, with the group of `groups` by which it does; none by name. Once for
+    /// each way, in the order of the bindings. A binding never gives the rights of an agent.
+    pub fn bound<'a>(
+        &'a self,
+        subject: &'a str,
+        groups: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = (&'a Role, Option<&'a str>)> {
+        let bindings = self.bindings.iter().filter(|b| b.role != Role::AGENT);
+        bindings.flat_map(move |binding| {
+            let by_name = binding.subjects.contains(subject).then_some(None);
+            let by_group = binding.groups.intersection(groups).map(|g| Some(&**g));
+            let role = self.roles.get(&binding.role);
+            let ways = by_name.into_iter().chain(by_group);
+            ways.filter_map(move |way| Some((role?, way)))
+        })
     }
 
-    /// Roles of a person: by binding, or the default role where no binding names them. A binding never gives the
-    /// rights of an agent.
+    /// Roles that bindings give to `subject`, directly or through `groups`, by name.
+    pub fn bound_roles(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
+        let bound = self.bound(subject, groups);
+        let roles: BTreeMap<&str, &Role> = bound.map(|(role, _)| (&*role.name, role)).collect();
+        roles.into_values().cloned().collect()
+    }
+
+    /// Roles of a person: by binding, or the default role where no binding names them.
     pub fn roles_of(&self, subject: &str, groups: &BTreeSet<String>) -> Vec<Role> {
         let mut bound = self.bound_roles(subject, groups);
         if bound.is_empty() {

@@ -15,8 +15,11 @@ pub use refusal::Refusal;
 pub use status::{Opening, Status, Transition};
 
 use crate::clock::Timestamp;
+use crate::domain::approval::{Ballot, Vote};
 use crate::domain::id::{Operation, Target};
 use crate::domain::policy::execution::ExecutionPolicy;
+use crate::domain::policy::workflow::Workflow;
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::row_bound::{self, RowBound};
 use crate::domain::sql::DialectFact;
 use crate::error::Error;
@@ -58,8 +61,7 @@ pub struct RequestFacts {
     /// Current step, 0-based; equal to `total_steps` when all are satisfied.
     pub current_step: u32,
     pub total_steps: u32,
-    /// `low` to `unavailable`.
-    pub risk_level: String,
+    pub risk_level: RiskLevel,
     /// SHA-256 of the policies that decided.
     pub policy_version: String,
     /// When it was made.
@@ -258,6 +260,25 @@ impl Request {
             state => state?,
         };
         Ok(Request { facts, state })
+    }
+
+    /// What a vote on it is decided from, by the workflow it was made under.
+    pub fn ballot<'a>(&'a self, workflow: &'a Workflow, votes: &'a [Vote]) -> Ballot<'a> {
+        Ballot {
+            workflow,
+            votes,
+            target: &self.target,
+            requester: &self.requester,
+        }
+    }
+
+    /// Whether its last execution returned something to show: one that was cancelled too late did all the same.
+    pub fn has_result(&self) -> bool {
+        match self.status() {
+            Status::Executed | Status::Failed => true,
+            Status::Cancelled => self.outcome == Some(ExecutionOutcome::Committed),
+            _ => false,
+        }
     }
 
     pub fn state(&self) -> &State {

@@ -26,7 +26,7 @@ pub(in crate::domain) fn facts() -> RequestFacts {
         reason: None,
         current_step: 0,
         total_steps: 1,
-        risk_level: "low".into(),
+        risk_level: RiskLevel::Low,
         policy_version: "v".into(),
         created_at: t,
         updated_at: t,
@@ -431,5 +431,26 @@ fn nothing_is_done_with_a_corrupt_request() {
         let request = Request::new(Status::Pending, facts).unwrap();
         let refused = request.ensure_intact().map_err(|e| e.code());
         assert_eq!(refused.err(), corrupt.then_some("corrupt"));
+    }
+}
+
+#[test]
+fn only_what_ran_to_its_end_has_a_result() {
+    for status in Status::ALL {
+        for outcome in [
+            ExecutionOutcome::Committed,
+            ExecutionOutcome::RolledBack,
+            ExecutionOutcome::Unknown,
+        ] {
+            let facts = RequestFacts {
+                outcome: Some(outcome),
+                ..facts()
+            };
+            let request = Request::new(status, facts).unwrap();
+            let committed = outcome == ExecutionOutcome::Committed;
+            let has = matches!(status, Status::Executed | Status::Failed)
+                || (status == Status::Cancelled && committed);
+            assert_eq!(request.has_result(), has, "{status:?} {outcome:?}");
+        }
     }
 }

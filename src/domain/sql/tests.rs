@@ -191,13 +191,14 @@ fn tables_of_statements_hold() {
 fn tables_are_large_enough() {
     let cases = all_cases();
     assert!(cases.len() >= 400, "{} statements", cases.len());
-    let bypasses = cases.iter().filter(|c| c.bypass).count();
-    assert!(bypasses >= 60, "{bypasses} bypasses");
 }
 
 #[test]
 fn known_bypasses_are_never_selects() {
-    for case in all_cases().iter().filter(|c| c.bypass) {
+    let cases = all_cases();
+    let bypasses: Vec<_> = cases.iter().filter(|c| c.bypass).collect();
+    assert!(bypasses.len() >= 60, "{} bypasses", bypasses.len());
+    for case in bypasses {
         let class = analyze(&case.sql, case.dialect).map(|a| a.class);
         assert_ne!(class, Ok(Class::Select), "line {}: {}", case.line, case.sql);
     }

@@ -106,16 +106,9 @@ impl Access {
 }
 
 fn by_config(policies: &Policies, id: &str, groups: &BTreeSet<String>, access: &mut Access) {
-    for binding in policies.bindings.iter().filter(|b| b.role != Role::AGENT) {
-        let Some(role) = policies.roles.get(&binding.role) else {
-            continue;
-        };
-        if binding.subjects.contains(id) {
-            access.role(role, AccessSource::Config);
-        }
-        for group in binding.groups.intersection(groups) {
-            access.role(role, AccessSource::Group(group.clone()));
-        }
+    for (role, group) in policies.bound(id, groups) {
+        let by_group = group.map(|g| AccessSource::Group(g.to_owned()));
+        access.role(role, by_group.unwrap_or(AccessSource::Config));
     }
     if access.roles.is_empty() {
         for role in policies.roles_of(id, groups) {

@@ -25,13 +25,13 @@ use super::route::{HandlerResult, RoutedRequest};
 use crate::actions::App;
 use crate::actions::identify;
 use crate::config::{NetworkReach, Slack};
-use crate::domain::actor::{Caller, Origin};
+use crate::domain::actor::Caller;
 use crate::domain::id::Target;
 use crate::domain::permission::Permission;
 use crate::error::{Error, ErrorKind};
 use crate::outbound::SlackApi;
 use follow_up::FollowUp;
-use payload::{Action, Interaction, SlackCall};
+use payload::{Action, Interaction, SlackActor, SlackCall};
 use serde_json::json;
 use signature::{Forged, SeenCalls};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -56,14 +56,6 @@ pub struct SlackDesk {
     workspaces: Workspaces,
     queue: Mutex<Option<SyncSender<Box<FollowUp>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// Who acts in Slack: not yet known as anybody of ours.
-#[derive(Debug, Clone)]
-struct SlackActor {
-    team: Option<String>,
-    user: String,
-    origin: Origin,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

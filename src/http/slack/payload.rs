@@ -1,7 +1,6 @@
 //! What a call of Slack says: a form, of a command or around the JSON of an interaction. It is signed, and so what
 //! Slack says; what people wrote in it is theirs.
 
-use super::SlackActor;
 use crate::config::Slack;
 use crate::domain::actor::Origin;
 use crate::error::{Error, ErrorKind};
@@ -14,6 +13,14 @@ use serde_json::Value;
 const ID_BYTES_MAX: usize = 256;
 /// Media type of a form.
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Who acts in Slack: not yet known as anybody of ours.
+#[derive(Debug, Clone)]
+pub(super) struct SlackActor {
+    pub(super) team: Option<String>,
+    pub(super) user: String,
+    pub(super) origin: Origin,
+}
 
 /// A call that Slack signed.
 pub struct SlackCall {

@@ -191,7 +191,7 @@ fn about(detail: &Detail) -> Vec<Value> {
         ("Database", request.target.to_string()),
         ("Operation", request.operation.as_str().to_owned()),
         ("Status", request.status().as_str().to_owned()),
-        ("Risk", request.risk_level.clone()),
+        ("Risk", request.risk_level.as_str().to_owned()),
         ("Request", request.id.clone()),
     ]
     .into_iter()

@@ -3,12 +3,13 @@
 //! No match has a wildcard: neither that of the groups here, nor that of each group in its file. Every row names the
 //! event that accounts for it, and the schema compares the two.
 
+pub(super) mod checkpoints;
 mod configuration;
 mod deliveries;
 mod executions;
 mod identities;
 mod logged;
-pub(super) mod outbox;
+mod outbox;
 mod quarantine;
 mod rehearsals;
 mod requests;

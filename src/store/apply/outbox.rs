@@ -4,16 +4,15 @@
 use super::Context;
 use crate::clock::Timestamp;
 use crate::crypto::uuid;
-use crate::domain::audit::Checkpoint;
-use crate::domain::change::{Notice, RequestChange, checkpoint_payload, linked_payload};
+use crate::domain::change::{Notice, RequestChange, linked_payload};
 use crate::domain::id::Selector;
 use crate::domain::policy::notification::{
-    ASKED_MAX, CHECKPOINTED, EMAIL, KnownRecipients, MailRecipients, Routes, SLACK,
+    ASKED_MAX, EMAIL, KnownRecipients, MailRecipients, Routes, SLACK,
 };
 use crate::error::Error;
 use crate::store::approvers::by_state;
 use crate::store::query::{RunStatement, first};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use std::collections::BTreeSet;
 
 /// Whether the identity provider gave the address of an active person.
@@ -149,34 +148,6 @@ pub(super) fn slack_linked(cx: &Context, person: &str, slack_user_id: &str) -> R
             cx.now.0
         ],
     )
-}
-
-/// Writes the rows that notify webhooks of a checkpoint, whose event is `audit_seq`.
-pub(in crate::store) fn checkpointed(
-    connection: &Connection,
-    audit_seq: i64,
-    now: Timestamp,
-    checkpoint: &Checkpoint,
-    routes: &Routes,
-) -> Result<(), Error> {
-    for webhook in routes.checkpointed() {
-        let delivery_id = format!("wd-{}", uuid());
-        let payload = checkpoint_payload(checkpoint, &delivery_id, now);
-        connection.run(
-            "INSERT INTO outbox (delivery_id, channel, event_type, audit_seq, payload_json, status, \
-             next_attempt_ms, pending_since_ms, created_at_ms, updated_at_ms) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6, ?6, ?6)",
-            params![
-                delivery_id,
-                webhook,
-                CHECKPOINTED,
-                audit_seq,
-                payload.to_string(),
-                now.0
-            ],
-        )?;
-    }
-    Ok(())
 }
 
 /// What differs between the rows of one change.

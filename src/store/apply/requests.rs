@@ -116,7 +116,7 @@ fn created(cx: &Context, new: &NewRequest) -> Result<(), Error> {
             ":no_result_store": new.no_result_store,
             ":reason": new.reason,
             ":total_steps": new.total_steps,
-            ":risk_level": new.risk_level,
+            ":risk_level": new.risk_level.as_str(),
             ":policy_version": new.policy_version,
             ":now": cx.now.0,
             ":expires_at": new.expires_at.map(|t| t.0),

@@ -2,6 +2,7 @@
 
 use super::source::{Source, is_name, sources};
 use super::{none, read};
+use std::collections::BTreeSet;
 
 /// Every module, and what it may name of ours besides itself: the modules above it, or fewer where the reason says so.
 const LAYERS: &[(&str, &str)] = &[
@@ -161,6 +162,30 @@ fn a_module_uses_only_modules_above_it() {
 }
 
 #[test]
+fn the_code_map_names_every_layer_in_order() {
+    let page = read("ARCHITECTURE.md");
+    let (_, map) = page.split_once("\n## Code map\n").expect("a code map");
+    let map = map.split_once("\n## ").expect("what follows it").0;
+    let entries = map.split("\n- `").skip(1);
+    let mut named: Vec<&str> = Vec::new();
+    let mut offences = Vec::new();
+    for entry in entries {
+        let names = entry.split([':', '.']).next().unwrap_or_default();
+        let names: Vec<&str> = names.split(['`', ',', ' ']).collect();
+        named.extend(names.iter().filter(|name| !name.is_empty()));
+        for (name, above) in LAYERS.iter().filter(|(name, _)| names.contains(name)) {
+            let missing = above.split_terminator(' ').filter(|a| !named.contains(a));
+            offences.extend(missing.map(|a| format!("`{name}` uses `{a}`, which comes later")));
+        }
+    }
+    none("the code map is in an order of use", &offences);
+    named.sort_unstable();
+    let mut layers: Vec<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
+    layers.sort_unstable();
+    assert_eq!(named, layers);
+}
+
+#[test]
 fn the_layers_form_no_circle() {
     let mut settled: Vec<&str> = Vec::new();
     let mut open: Vec<_> = LAYERS.iter().collect();
@@ -175,6 +200,80 @@ fn the_layers_form_no_circle() {
     none("the layers form no circle", &left);
 }
 
+/// Two files that name each other, since statements stand within statements.
+const MUTUAL: [&str; 2] = ["domain::sql::compound", "domain::sql::leading_keywords"];
+
+#[test]
+fn no_two_files_use_each_other() {
+    let sources = sources("src");
+    let files: BTreeSet<String> = sources.iter().map(|s| module_path(&s.path)).collect();
+    let mut uses = BTreeSet::new();
+    for source in &sources {
+        let from = module_path(&source.path);
+        for at in source.uses("use ") {
+            let text = source.code[at + 4..].split(';').next().unwrap_or_default();
+            let named = expanded(text).into_iter();
+            uses.extend(named.filter_map(|p| Some((from.clone(), file_of(&from, &p, &files)?))));
+        }
+    }
+    assert!(uses.len() > 2_000, "only {} uses were found", uses.len());
+    // The files of a folder may name what its `mod.rs` holds, which mounts them.
+    let within = |a: &str, b: &str| a.starts_with(&format!("{b}::")) || b.is_empty();
+    let mutual = uses.iter().filter(|(a, b)| {
+        a < b && uses.contains(&(b.clone(), a.clone())) && !within(a, b) && !within(b, a)
+    });
+    let found: Vec<String> = mutual.map(|(a, b)| format!("{a} and {b}")).collect();
+    assert_eq!(found, [MUTUAL.join(" and ")]);
+}
+
+/// `store::apply::outbox` of `src/store/apply/outbox.rs`; empty for the root.
+fn module_path(file: &str) -> String {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    match path {
+        "lib" | "main" => String::new(),
+        path => path.replace('/', "::"),
+    }
+}
+
+/// The paths of a `use`, its braces taken apart.
+fn expanded(text: &str) -> Vec<String> {
+    let Some((head, rest)) = text.trim().split_once('{') else {
+        return vec![text.trim().to_owned()];
+    };
+    let inside = rest.rsplit_once('}').map_or(rest, |(inside, _)| inside);
+    let mut depth = 0;
+    let parts = inside.split(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    let parts = parts.flat_map(expanded).filter(|part| !part.is_empty());
+    parts.map(|part| format!("{head}{part}")).collect()
+}
+
+/// The file that holds what `path` names, as written in the file `from`; none for one that is not ours.
+fn file_of(from: &str, path: &str, files: &BTreeSet<String>) -> Option<String> {
+    let mut at: Vec<&str> = from.split("::").filter(|s| !s.is_empty()).collect();
+    let mut ours = false;
+    for name in path.split("::") {
+        match name {
+            "crate" => at.clear(),
+            "super" => drop(at.pop()),
+            "self" => {}
+            name => {
+                let deeper = [&at[..], &[name]].concat().join("::");
+                if !files.contains(&deeper) {
+                    break;
+                }
+                at.push(name);
+            }
+        }
+        ours = true;
+    }
+    let found = at.join("::");
+    (ours && found != from).then_some(found)
+}
+
 #[test]
 fn the_crate_of_the_rules_mounts_what_the_rules_use() {
     let mounted = read("tests/mutants/src/lib.rs");
@@ -186,6 +285,59 @@ fn the_crate_of_the_rules_mounts_what_the_rules_use() {
         .map(|name| format!("tests/mutants/src/lib.rs lacks `{name}`"))
         .collect();
     none("the rules build alone, for .ci/mutants", &missing);
+}
+
+#[test]
+fn rules_crate_has_the_versions_of_the_program() {
+    let dependencies = |path: &str| -> toml::Table {
+        let mut manifest: toml::Table = read(path).parse().expect("a manifest");
+        match manifest.remove("dependencies") {
+            Some(toml::Value::Table(found)) => found,
+            other => panic!("{path}: {other:?}"),
+        }
+    };
+    let version = |dependency: &toml::Value| match dependency {
+        toml::Value::Table(table) => table["version"].clone(),
+        text => text.clone(),
+    };
+    let of_program = dependencies("Cargo.toml");
+    let of_rules = dependencies("tests/mutants/Cargo.toml");
+    assert!(of_rules.len() > 5, "{of_rules:?}");
+    for (name, dependency) in &of_rules {
+        assert_eq!(version(dependency), version(&of_program[name]), "{name}");
+    }
+}
+
+#[test]
+fn every_file_of_a_judge_is_changed_by_the_mutants() {
+    let script = read(".ci/mutants");
+    let (_, list) = script.split_once("files=(").expect("a list");
+    let list = list.split_once(')').expect("its end").0;
+    let patterns: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
+    let files = super::files_under("src/domain");
+    let matches = |pattern: &str, file: &str| match pattern.strip_suffix("*.rs") {
+        Some(folder) => {
+            let rest = file.strip_prefix(folder);
+            rest.is_some_and(|name| name.ends_with(".rs") && !name.contains('/'))
+        }
+        None => pattern == file,
+    };
+    let mut wrong = Vec::new();
+    for pattern in &patterns {
+        if !files.iter().any(|file| matches(pattern, file)) {
+            wrong.push(format!("{pattern} is no file"));
+        }
+        // What a judge has in files of its own is judged there too.
+        let folder = pattern.replace(".rs", "/");
+        let parts = files.iter().filter(|f| f.starts_with(&folder));
+        for part in parts.filter(|f| !f.contains("/tests")) {
+            if !patterns.iter().any(|pattern| matches(pattern, part)) {
+                wrong.push(format!("{part} is left out"));
+            }
+        }
+    }
+    assert!(patterns.len() > 10, "{patterns:?}");
+    none("list it in .ci/mutants", &wrong);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod explain;
 mod flavor;
 mod grants;
 mod migrate;
+mod names;
 mod plan;
 mod rehearse;
 mod scrub;

@@ -3,9 +3,9 @@
 
 use super::bound::provable;
 use super::flavor::MySqlFlavor;
+use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::statement::numbered;
-use super::tables::named;
 use super::transaction::{WriteProgress, rolled_back};
 use super::{MySql, Write};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};

@@ -2,11 +2,12 @@
 //! which keys pass their changes on. What it does not let the agent's user see counts as unknown.
 
 use super::grants::Grants;
+use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::views;
 use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
-use crate::domain::sql::{only_computes, table_parts};
+use crate::domain::sql::only_computes;
 use std::collections::BTreeMap;
 
 /// A table that a statement names.
@@ -177,16 +178,4 @@ pub(super) fn revocable(
 fn computes_alone(body: &str) -> bool {
     let words = body.to_ascii_lowercase();
     only_computes(body, Dialect::MySql) && !words.contains("select") && !words.contains("table")
-}
-
-/// Schema and name of a table, each as the text of an expression.
-pub(super) fn named(table: &str) -> (String, String) {
-    match table_parts(table) {
-        (Some(schema), name) => (quoted(&schema), quoted(&name)),
-        (None, name) => ("DATABASE()".to_owned(), quoted(&name)),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -1,8 +1,8 @@
 //! What a statement runs by reading: a view may call a function, which may write, and the words of the statement do not
 //! show it.
 
+use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
-use super::tables::named;
 use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
 use std::collections::BTreeSet;

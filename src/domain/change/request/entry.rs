@@ -122,7 +122,7 @@ fn created(new: &NewRequest) -> AuditEntry {
     let commitments = new.commitments();
     e.metadata = object(json!({
         "policy_version": new.policy_version,
-        "risk_level": new.risk_level,
+        "risk_level": new.risk_level.as_str(),
         "dialect": new.dialect.as_str(),
         "emergency": new.emergency,
         "allow_ddl": new.allow_ddl,

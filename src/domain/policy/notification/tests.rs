@@ -236,6 +236,23 @@ fn number_of_approvers_without_mail_is_known() {
 }
 
 #[test]
+fn routes_are_empty_and_have_webhooks_as_configured() {
+    let mail = || Routes::default().with_mail(Vec::new(), Arc::new(Policies::empty()));
+    for (routes, channels) in [
+        (Routes::default(), ""),
+        (routes(&[]), "ops chat free"),
+        (mail(), EMAIL),
+        (Routes::default().with_slack(), SLACK),
+    ] {
+        assert_eq!(routes.is_empty(), channels.is_empty(), "{channels}");
+        for channel in ["ops", "op", "chat", "free", EMAIL, SLACK] {
+            let has = channels.split(' ').any(|c| c == channel);
+            assert_eq!(routes.has(channel), has, "{channel} in {channels}");
+        }
+    }
+}
+
+#[test]
 fn without_webhooks_there_is_nobody() {
     let none = Routes::new(Vec::new(), &[]);
     assert!(none.is_empty() && !none.has("ops"));

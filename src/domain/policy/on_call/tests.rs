@@ -293,3 +293,18 @@ fn person_is_only_in_groups_they_are_on_call_in() {
         );
     }
 }
+
+#[test]
+fn services_are_read_by_their_names() {
+    for (kind, name) in [
+        (ServiceKind::PagerDuty, "pagerduty"),
+        (ServiceKind::Opsgenie, "opsgenie"),
+    ] {
+        assert_eq!(
+            (kind.as_str(), ServiceKind::parse(name)),
+            (name, Some(kind))
+        );
+    }
+    assert_eq!(ServiceKind::parse(""), None);
+    assert_eq!(ServiceKind::parse("PagerDuty"), None);
+}

@@ -18,6 +18,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::head::{Head, SignedHead};
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status, Transition};
+use crate::domain::risk_level::RiskLevel;
 use crate::domain::scope::Scope;
 use crate::domain::token::{RoleMode, Token};
 use crate::domain::user::ClaimedAccess;
@@ -56,7 +57,7 @@ fn new_request(opening: Opening) -> NewRequest {
         reason: None,
         total_steps: 0,
         approvers: Vec::new(),
-        risk_level: "low".into(),
+        risk_level: RiskLevel::Low,
         policy_version: "0".repeat(64),
         expires_at: None,
         approval_expires_at: None,
@@ -90,7 +91,7 @@ fn made() -> Vec<(&'static str, RequestChange)> {
     pending.text.redacted = Some("DELETE FROM t WHERE a = ?".into());
     let mut emergency = new_request(Opening::BreakGlass);
     (emergency.emergency, emergency.allow_ddl) = (true, true);
-    emergency.risk_level = "unavailable".into();
+    emergency.risk_level = RiskLevel::Unavailable;
     emergency.text.redacted = Some("é".repeat(DETAIL_BYTES_MAX / 2 + 1));
     let passed = Passed {
         classifier: true,

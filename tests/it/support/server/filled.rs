@@ -57,7 +57,7 @@ fn cancelled(seq: i64, like: &Request, text: &RequestText, step: Transition) -> 
         reason: None,
         total_steps: like.total_steps,
         approvers: Vec::new(),
-        risk_level: like.risk_level.clone(),
+        risk_level: like.risk_level,
         policy_version: like.policy_version.clone(),
         expires_at: like.expires_at,
         approval_expires_at: None,
