@@ -57,9 +57,9 @@ impl Permission {
         Permission::AgentSubmitResult,
     ];
 
-    /// Whether the right is about people, tokens, the audit log or the rules, which belong to no database: only a role
-    /// for all databases and environments gives it. Somebody who rules staging alone must not suspend whom production
-    /// relies on, nor read what happened there.
+    /// Whether the right is about people, tokens, the audit log, the rules or the numbers of the server, which belong to no
+    /// database: only a role for all databases and environments gives it. Somebody who rules staging alone must not
+    /// suspend whom production relies on, nor read what happened there.
     pub fn is_undivided(self) -> bool {
         use Permission::*;
         matches!(
@@ -71,6 +71,7 @@ impl Permission {
                 | PolicyManage
                 | RoleManage
                 | WebhookManage
+                | MetricsView
         )
     }
 

@@ -232,3 +232,18 @@ fn roles_deleted_at_once_are_all_gone() {
         assert_eq!(times.count(), 1, "{name} came back");
     }
 }
+
+#[test]
+fn metrics_of_one_environment_show_nothing_of_the_server() {
+    let roles = "[[auth.roles]]\nname = \"meter\"\npermissions = [\"metrics.view\"]\n\
+        [[auth.roles]]\nname = \"meter-staging\"\npermissions = [\"metrics.view\"]\nenvironments = [\"staging\"]\n";
+    let s = Server::with(&format!("{SHOP}{roles}"));
+    let (all, staging) = (
+        s.person("all", &["meter"]),
+        s.person("one", &["meter-staging"]),
+    );
+    for path in ["/api/webhook-deliveries", "/api/agents", "/metrics"] {
+        assert_eq!(all.get(path).status, 200, "{path}");
+        assert_eq!(staging.get(path).status, 403, "{path}");
+    }
+}

@@ -97,7 +97,7 @@ workflow.manage         | yes       | admin
 policy.manage           | yes       | admin
 role.manage             | yes       | admin
 webhook.manage          | yes       | admin
-metrics.view            | no        | admin
+metrics.view            | yes       | admin
 agent.poll              | no        | admin agent-default
 agent.claim             | no        | admin agent-default
 agent.heartbeat         | no        | admin agent-default
