@@ -1,8 +1,9 @@
 //! Refused attempts are audited, but nobody can grow the log at will: so many a minute and actor one by one, the rest
-//! as one row; failed authentications as one row a minute and address.
+//! as one row; failed authentications as one row a minute and address, or IPv6 network, of a hundred, and one of the rest.
 
 use super::App;
 use crate::domain::actor::{Actor, Caller};
+use crate::domain::address::network_of;
 use crate::domain::change::{AuthFailures, LogChange, Refused, RequestRef};
 use crate::domain::request::Request;
 use crate::error::{Error, ErrorKind};
@@ -14,6 +15,9 @@ use std::sync::Mutex;
 pub const SINGLE_PER_MINUTE: u32 = 20;
 /// Actors, and addresses, counted apart in one minute; further ones share one row.
 pub const COUNTED_MAX: usize = 10_000;
+/// Rows of failed authentications a minute, at most; further addresses share one: whoever owns many addresses must not
+/// fill the disk with rows, nor hold up the writer, whom everybody waits for.
+const FAILURE_ROWS_MAX: usize = 100;
 /// Failed authentications of one address in one minute after which further ones have to wait: more than clients with an
 /// old token make, though they share an address. A valid credential from there always passes, so that nobody can lock
 /// others out.
@@ -64,6 +68,7 @@ impl RefusalBudget {
 
     /// Counts a failed authentication.
     pub fn note_failure(&self, address: &str, reason: &'static str) {
+        let address: &str = &network_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
         let full = counts.failures.len() >= COUNTED_MAX;
         let address = if full && !counts.failures.contains_key(address) {
@@ -86,7 +91,7 @@ impl RefusalBudget {
     /// own, so that many addresses buy nobody more tries.
     pub fn failures_of(&self, address: &str) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(|e| e.into_inner());
-        let own = counts.failures.get(address);
+        let own = counts.failures.get(&*network_of(address));
         own.or_else(|| counts.failures.get(OTHERS))
             .map_or(0, |f| f.count)
     }
@@ -98,10 +103,29 @@ impl RefusalBudget {
         let mut beyond: Vec<_> = taken.beyond.into_values().collect();
         beyond
             .sort_by(|(a, x), (b, y)| (&a.id, x.attempt, x.code).cmp(&(&b.id, y.attempt, y.code)));
-        let mut failures: Vec<_> = taken.failures.into_values().collect();
-        failures.sort_by(|a, b| a.address.cmp(&b.address));
-        (beyond, failures)
+        (beyond, in_rows(taken.failures.into_values().collect()))
     }
+}
+
+/// The addresses with the most failures, and all others in one row.
+fn in_rows(mut failures: Vec<AuthFailures>) -> Vec<AuthFailures> {
+    failures.sort_by(|a, b| (b.count, &a.address).cmp(&(a.count, &b.address)));
+    let apart = failures.len().min(FAILURE_ROWS_MAX);
+    let mut shared = failures.split_off(apart);
+    // Those that were counted together already stand for many, too.
+    if let Some(at) = failures.iter().position(|f| f.address == OTHERS)
+        && !shared.is_empty()
+    {
+        shared.push(failures.remove(at));
+    }
+    let count = shared.iter().map(|f| f.count).sum();
+    failures.extend(shared.into_iter().next().map(|first| AuthFailures {
+        address: OTHERS.to_owned(),
+        count,
+        ..first
+    }));
+    failures.sort_by(|a, b| a.address.cmp(&b.address));
+    failures
 }
 
 /// Counts a refusal into the row of many, which says of them only what is the same in all.
@@ -211,5 +235,35 @@ mod tests {
         // Earlier addresses are counted by themselves.
         assert_eq!(budget.failures_of("first 0"), 1);
         assert_eq!(RefusalBudget::default().failures_of("nobody"), 0);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_host_are_one_row() {
+        let budget = RefusalBudget::default();
+        for n in 0..5_000 {
+            budget.note_failure(&format!("2001:db8::{n:x}"), "unknown");
+        }
+        assert_eq!(budget.failures_of("2001:db8::1:2:3"), 5_000);
+        let (_, rows) = budget.take();
+        let rows: Vec<_> = rows.iter().map(|f| (f.address.as_str(), f.count)).collect();
+        assert_eq!(rows, [("2001:db8::/64", 5_000)]);
+    }
+
+    #[test]
+    fn rows_of_a_minute_are_bounded_and_count_everything() {
+        let budget = RefusalBudget::default();
+        for n in 0..COUNTED_MAX + 50 {
+            budget.note_failure(&format!("10.{}.{}.1", n / 200, n % 200), "unknown");
+        }
+        for _ in 0..3 {
+            budget.note_failure("10.1.1.1", "unknown");
+        }
+        let (_, rows) = budget.take();
+        assert!(rows.len() <= FAILURE_ROWS_MAX + 1, "{}", rows.len());
+        let all: u64 = rows.iter().map(|f| f.count).sum();
+        assert_eq!(all, COUNTED_MAX as u64 + 53);
+        let of = |address| rows.iter().find(|f| f.address == address).map(|f| f.count);
+        assert_eq!(of("10.1.1.1"), Some(4));
+        assert!(of(OTHERS) > Some(9_000));
     }
 }

@@ -4,10 +4,11 @@
 //! longest makes room; where none is idle, the new one waits in the anteroom, in which only calls that the rules mark
 //! as always served are answered.
 
+use crate::domain::address::network;
 use crate::gate::limits::GateLimits;
 use crate::metrics::Metrics;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -288,29 +289,10 @@ impl Drop for Seat {
     }
 }
 
-/// What counts as one address: an IPv4 address, or the /64 that one IPv6 host has to itself.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let s = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::TcpListener;
-
-    #[test]
-    fn ipv6_host_is_one_address_and_mapped_ipv4_is_ipv4() {
-        let net = |text: &str| network(text.parse().unwrap());
-        assert_eq!(net("2001:db8::1"), net("2001:db8::ffff:2"));
-        assert_ne!(net("2001:db8::1"), net("2001:db8:0:1::1"));
-        assert_eq!(net("::ffff:10.0.0.1"), net("10.0.0.1"));
-    }
 
     struct Room {
         registry: Arc<Registry>,

@@ -1,6 +1,6 @@
 //! Sign-ins that sign nobody in, and calls in a session that no page of ours made.
 
-use super::{HOUR, SITE, cookies, house, house_with};
+use super::{HOUR, House, SITE, cookies, house, house_with, toml};
 use crate::support::{Idp, Key, Mood, SHOP, Server, key_set};
 use dbward::http::route::Guarded;
 use dbward::http::router::ROUTES;
@@ -303,4 +303,37 @@ fn h_without(toml: &str) {
     s.nobody().get("/auth/callback").refused(404, "not_found");
     let shown = s.nobody().get("/api/sign-in").is(200).json;
     assert_ne!(shown["oidc"]["by_browser"], true);
+}
+
+#[test]
+fn callbacks_without_a_code_use_up_no_sign_in() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let s = Server::with(&format!(
+        "trusted_proxies = [\"127.0.0.0/8\"]\n{}",
+        toml(&idp, "")
+    ));
+    let h = House { idp, key, s };
+    let begun = h.begin();
+    let code = h.code(&begun, "ann", json!({}));
+    let path = format!("/auth/callback?state={}", begun.asked["state"]);
+    let from = |n: usize| {
+        let address = format!("2001:db8::{n:x}");
+        let headers = [
+            ("cookie", begun.cookie.as_str()),
+            ("x-forwarded-for", &address),
+        ];
+        h.s.nobody().get_with(&path, &headers)
+    };
+    // Of one sign-in under way too, what comes without a code is not its end.
+    for n in 0..30 {
+        assert_eq!(h.failure(&from(n)), "denied");
+    }
+    // All of one /64 is one address.
+    let refused = (30..200).map(from).find(|answer| answer.status == 429);
+    refused.unwrap().refused(429, "rate_limited");
+    assert_eq!(
+        h.back(&begun.cookie, &begun.asked["state"], &code).status,
+        200
+    );
 }
