@@ -8,11 +8,12 @@ use crate::domain::actor::{Actor, Caller};
 use crate::domain::approval::VoteAction;
 use crate::domain::change::{RequestChange, RequestRef};
 use crate::domain::execution::{Execution, ExecutionStatus};
-use crate::domain::id::Operation;
+use crate::domain::id::{Operation, Selector};
+use crate::domain::policy::Policies;
 use crate::domain::request::{ExecutionOutcome, Request, Status, corrupt_error};
 use crate::domain::visibility::{Viewer, may_read_shared, may_read_unshared};
 use crate::error::{Error, ErrorKind};
-use crate::store::{ROW, ResultItem, ResultRow, Verdict, View};
+use crate::store::{PolicyReach, ROW, ResultItem, ResultRow, Verdict, View};
 use std::sync::Arc;
 
 /// What somebody who waits for a result gets.
@@ -201,9 +202,37 @@ pub fn executions(app: &App, caller: &Caller, id: &str, limit: u32) -> Result<Ex
 /// When the store cannot read.
 pub fn list(app: &App, caller: &Caller, limit: u32, offset: u32) -> Result<Vec<ResultItem>, Error> {
     let viewer = Viewer::of_results(caller);
+    let reaches = policy_reaches(&app.active().policies, caller);
     let now = app.clock.now();
     app.store
-        .read(|view| view.list_results(&viewer, now, limit, offset))
+        .read(|view| view.list_results(&viewer, &reaches, now, limit, offset))
+}
+
+/// Where the policies in effect let the caller read results of others.
+fn policy_reaches(policies: &Policies, caller: &Caller) -> Vec<PolicyReach> {
+    let mut reaches = Vec::new();
+    for (policy, before) in policies.result_precedence() {
+        let mut reach = |role| {
+            reaches.push(PolicyReach {
+                scope: policy.scope.clone(),
+                except: before.iter().map(|scope| (*scope).clone()).collect(),
+                role,
+            });
+        };
+        for selector in &policy.access {
+            match selector {
+                Selector::User(id) if *id == caller.subject => reach(None),
+                Selector::Group(group) if caller.groups.contains(group) => reach(None),
+                Selector::Role(name) => {
+                    let held = caller.rights.acting().filter(|role| role.name == *name);
+                    held.for_each(|role| reach(Some(role.scope.clone())));
+                }
+                // Requesters see their own anyway.
+                Selector::User(_) | Selector::Group(_) | Selector::Requester => {}
+            }
+        }
+    }
+    reaches
 }
 
 /// Whether the caller may read the result of a request. Whom it is shared with counts as far as the log has it.

@@ -52,9 +52,13 @@ impl Scope {
     /// How specifically this scope names `target`: `None` where it does not cover it. The environment weighs more
     /// than the database: (db, env) > (*, env) > (db, *) > (*, *).
     pub fn score(&self, target: &Target) -> Option<u8> {
+        self.covers(target).then(|| self.weight())
+    }
+
+    /// How specific it is, whatever it names.
+    pub fn weight(&self) -> u8 {
         let weight = |part: &str, weight: u8| if part == ANY { 0 } else { weight };
-        self.covers(target)
-            .then(|| weight(&self.database, 2) + weight(&self.environment, 4))
+        weight(&self.database, 2) + weight(&self.environment, 4)
     }
 }
 

@@ -87,7 +87,7 @@ pub use rehearsals::WaitingRehearsal;
 pub use replica::{Replica, log_head_of, log_holds};
 pub use request_lists::{Listed, RequestFilter, RequestItem};
 pub use requests::{DispatchedJob, read_workflow};
-pub use results::{ROW, ResultItem, ResultRow};
+pub use results::{PolicyReach, ROW, ResultItem, ResultRow};
 pub use retention::{ExpiredResult, PurgeLimit, SettledRequest};
 pub use schemas::{ReportedDialect, SchemaRow};
 pub use slack::SlackMessage;

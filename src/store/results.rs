@@ -3,11 +3,12 @@
 use super::View;
 use super::query::{RunStatement, first, target};
 use super::row_columns::{Columns, ReadColumn, columns};
-use super::scopes::within;
+use super::scopes::{inside, within};
 use super::unreadable::readable;
 use super::values::NotNegative;
 use crate::clock::Timestamp;
 use crate::domain::id::{Operation, Target};
+use crate::domain::scope::{RoleScope, Scope};
 use crate::domain::visibility::Viewer;
 use crate::error::Error;
 use rusqlite::types::Value as Sql;
@@ -40,6 +41,17 @@ pub struct ResultItem {
     pub stored_at: Timestamp,
     /// Size of the download.
     pub content_length: u64,
+}
+
+/// Where a policy in effect lets somebody read results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyReach {
+    /// Where the policy applies.
+    pub scope: Scope,
+    /// Where others apply before it.
+    pub except: Vec<Scope>,
+    /// Where the role holds by which it names them, if it is by role.
+    pub role: Option<RoleScope>,
 }
 
 columns! {
@@ -92,16 +104,17 @@ impl View<'_> {
         )
     }
 
-    /// Stored results within `viewer.view` that `viewer` may see, newest first: their own, those shared with them, and
-    /// everybody's where they hold `*`.
+    /// Stored results within `viewer.view` that `viewer` may see, newest first: their own, those shared with them, those
+    /// that policies in effect let them read, and everybody's where they hold `*`.
     pub fn list_results(
         &self,
         viewer: &Viewer,
+        policies: &[PolicyReach],
         now: Timestamp,
         limit: u32,
         offset: u32,
     ) -> Result<Vec<ResultItem>, Error> {
-        let (branches, mut values) = visible(viewer);
+        let (branches, mut values) = visible(viewer, policies);
         let mut viewed = "0".to_owned();
         for scopes in &viewer.view {
             viewed.push_str(" OR (1 = 1");
@@ -138,26 +151,42 @@ impl View<'_> {
     }
 }
 
-fn visible(viewer: &Viewer) -> (String, Vec<Sql>) {
+/// All results; a condition on their requests follows.
+const ALL: &str =
+    "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE ";
+/// Results that were shared by their requests with a selector; the requester is one whom each is shared with. What the
+/// table has of policies is what they were when the result came.
+const SHARED: &str = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
+     JOIN requests r ON r.seq = x.request_seq JOIN request_texts t ON t.request_seq = r.seq WHERE a.selector = ? \
+     AND (a.selector = 'user:' || r.requester \
+     OR EXISTS (SELECT 1 FROM json_each(t.share_with_json) s WHERE s.value = a.selector))";
+
+fn visible(viewer: &Viewer, policies: &[PolicyReach]) -> (String, Vec<Sql>) {
     let mut parts = Vec::new();
     let mut values: Vec<Sql> = Vec::new();
     for selector in &viewer.selectors {
-        parts.push(
-            "SELECT a.execution_seq AS seq FROM result_access a WHERE a.selector = ?".to_owned(),
-        );
+        parts.push(SHARED.to_owned());
         values.push(selector.clone().into());
     }
     for (role, scope) in &viewer.roles {
-        let mut sql = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
-                       JOIN requests r ON r.seq = x.request_seq WHERE a.selector = ?"
-            .to_owned();
+        let mut sql = SHARED.to_owned();
         values.push(format!("role:{role}").into());
         within("r", scope, &mut sql, &mut values);
         parts.push(sql);
     }
+    for reach in policies {
+        let mut sql = format!("{ALL}{}", inside("r", &reach.scope, &mut values));
+        for other in &reach.except {
+            let other = inside("r", other, &mut values);
+            sql.push_str(&format!(" AND NOT ({other})"));
+        }
+        if let Some(scope) = &reach.role {
+            within("r", scope, &mut sql, &mut values);
+        }
+        parts.push(sql);
+    }
     for admin in &viewer.admin {
-        let mut sql = "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE 1 = 1"
-            .to_owned();
+        let mut sql = format!("{ALL}1 = 1");
         for scope in admin {
             within("r", scope, &mut sql, &mut values);
         }

@@ -336,3 +336,34 @@ fn row_values_of_an_error_reach_the_requester_alone() {
         events.json
     );
 }
+
+#[test]
+fn the_list_of_results_follows_the_policy_in_effect() {
+    let analysts = "[[auth.groups]]\nname = \"analysts\"\nmembers = [\"ana\"]\n";
+    let access = |more: &str| {
+        format!(
+            "{analysts}[[result_policies]]\naccess = [{more}]\n[[result_policies]]\nenvironment = \"staging\"\n"
+        )
+    };
+    let (with, without) = (access("\"group:analysts\""), access(""));
+    let head = SHOP.split("[[workflows]]").next().unwrap();
+    let toml = |more: &str| format!("{head}[[workflows]]\n{more}");
+    let s = Server::with(&toml(&with));
+    let first = run(&s, "production", json!({}));
+    let shared = run(&s, "staging", json!({"share_with": ["user:ana"]}));
+    run(&s, "staging", json!({}));
+    let ana = |s: &Server| s.person("ana", &["readonly"]);
+    assert_eq!(listed(&ana(&s)), [first.id.as_str(), shared.id.as_str()]);
+    // Taken away: what was shared with her by its request stays.
+    let s = s.restart_with(&toml(&without));
+    content(&ana(&s), &first).refused(403, "forbidden");
+    assert_eq!(listed(&ana(&s)), [shared.id.as_str()]);
+    let second = run(&s, "production", json!({}));
+    assert_eq!(listed(&s.requester()).len(), 4);
+    // Given: of old results too, but where a more specific policy applies.
+    let s = s.restart_with(&toml(&with));
+    assert_eq!(
+        listed(&ana(&s)),
+        [first.id.as_str(), shared.id.as_str(), second.id.as_str()]
+    );
+}

@@ -16,7 +16,7 @@ use crate::crypto::sha256_hex;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::permission::Role;
-use crate::domain::scope::most_specific;
+use crate::domain::scope::{Scope, most_specific};
 use auto_approve::AutoApprove;
 use execution::ExecutionPolicy;
 use notification::NotificationPolicy;
@@ -193,6 +193,17 @@ impl Policies {
         most_specific(&self.result, |p| &p.scope, target)
             .cloned()
             .unwrap_or_else(|| self.plain_result())
+    }
+
+    /// Each result policy with the scopes of those that apply before it: within its own scope and none of these, it is the
+    /// one that [`Policies::result`] finds.
+    pub fn result_precedence(&self) -> impl Iterator<Item = (&ResultPolicy, Vec<&Scope>)> {
+        let ranked = |n: usize| (self.result[n].scope.weight(), n);
+        (0..self.result.len()).map(move |n| {
+            let before = (0..self.result.len()).filter(move |other| ranked(*other) > ranked(n));
+            let scopes = before.map(|other| &self.result[other].scope).collect();
+            (&self.result[n], scopes)
+        })
     }
 
     /// The notification policy that applies, if any does.
