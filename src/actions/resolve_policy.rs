@@ -3,6 +3,7 @@
 
 use super::dialects::{analyze, known_dialect};
 use super::eligible;
+use super::preflight;
 use super::{Active, App};
 use crate::domain::actor::Caller;
 use crate::domain::decision::{self, Assessment, Decision};
@@ -99,8 +100,8 @@ pub struct Resolution {
 /// Resolves the policies of a target, for one operation or all six, and predicts the decision for `sql`.
 ///
 /// # Errors
-/// 400 `validation_error`; 403 `forbidden` without `request.view` on the target; 503 when no thread is free to read
-/// the statement.
+/// 400 `validation_error`; 403 `forbidden` without `request.view` on the target; 429 `rate_limited` for more statements
+/// a minute than one person may try; 503 when no thread is free to read the statement.
 pub fn resolve(
     app: &App,
     caller: &Caller,
@@ -138,7 +139,7 @@ pub fn resolve(
         }
     };
     let predicted = match sql.filter(|_| registered) {
-        Some(sql) => Some(predict(app, caller, &target, sql)?),
+        Some(sql) => Some(preflight::counted(app, caller, &target, sql)?),
         None => None,
     };
     let operations: Vec<Resolved> = wanted.into_iter().map(resolved).collect();

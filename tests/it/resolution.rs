@@ -313,3 +313,16 @@ fn a_prediction_shows_the_statements_that_would_run() {
     assert_eq!(plan, claim.answer.json["execution_plan"]);
     assert_eq!(plan.as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn statements_tried_by_resolution_count_with_preflights() {
+    let s = Server::shop();
+    let requester = s.requester();
+    let path = "/api/policy-resolution?database=shop&environment=production";
+    let tried = format!("{path}&sql=SELECT%201");
+    for _ in 0..60 {
+        requester.get(&tried).is(200);
+    }
+    requester.get(&tried).refused(429, "rate_limited");
+    requester.get(path).is(200);
+}
