@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::{LogFormat, Logging};
+use crate::domain::sql::escaped;
 use crate::server::rust_log;
 use std::io::Write;
 
@@ -56,12 +57,19 @@ fn is_shown(target: &str, level: log::Level) -> bool {
     own.is_some_and(|rest| rest.is_empty() || rest.starts_with("::")) || level <= log::Level::Warn
 }
 
-/// A line of text. Later lines of a message are indented, so that none looks like an entry of its own.
+/// A line of text. Later lines of a message are indented, so that none looks like an entry of its own, and what would
+/// move the cursor of a terminal is written as `\u{1b}`: others wrote part of it.
 fn line(time: &str, level: log::Level, target: &str, message: &str) -> String {
-    format!(
-        "[{time} {level:<5} {target}] {}",
-        message.replace('\n', "\n    ")
-    )
+    let message = escaped(message);
+    let mut lines = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c {
+            '\n' => lines.push_str("\n    "),
+            '\r' => lines.extend(c.escape_unicode()),
+            c => lines.push(c),
+        }
+    }
+    format!("[{time} {level:<5} {target}] {lines}")
 }
 
 fn now() -> String {
@@ -91,14 +99,21 @@ mod tests {
 
     #[test]
     fn no_line_of_a_message_looks_like_an_entry() {
-        assert_eq!(
-            line(
-                "2026-01-02T03:04:05.678Z",
-                Level::Info,
-                "dbward::server",
-                "one\n[two"
-            ),
-            "[2026-01-02T03:04:05.678Z INFO  dbward::server] one\n    [two"
-        );
+        for (message, written) in [
+            ("one\n[two", "one\n    [two"),
+            ("550 \r[two\x1b[K", "550 \\u{d}[two\\u{1b}[K"),
+            ("a\r\nb\x1b]0;c\x07", "a\\u{d}\n    b\\u{1b}]0;c\\u{7}"),
+            ("\u{9b}2J\u{202e}é", "\\u{9b}2J\\u{202e}é"),
+        ] {
+            assert_eq!(
+                line(
+                    "2026-01-02T03:04:05.678Z",
+                    Level::Info,
+                    "dbward::server",
+                    message
+                ),
+                format!("[2026-01-02T03:04:05.678Z INFO  dbward::server] {written}")
+            );
+        }
     }
 }
