@@ -126,7 +126,7 @@ CREATE TABLE users (
     updated_at_ms   INTEGER NOT NULL,
     last_seen_at_ms INTEGER,
     audit_seq       INTEGER NOT NULL
-, slack_linkers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(slack_linkers_json)), claimed_email TEXT, claims_json TEXT CHECK (claims_json IS NULL OR json_valid(claims_json)), claims_at_ms INTEGER) STRICT, WITHOUT ROWID;
+, slack_linkers_json TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(slack_linkers_json)), claimed_email TEXT, claims_json TEXT CHECK (claims_json IS NULL OR json_valid(claims_json)), claims_at_ms INTEGER, slack_linked_with TEXT) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tokens (
     id              TEXT PRIMARY KEY,
@@ -874,6 +874,6 @@ CREATE INDEX users__claims ON users (claims_at_ms) WHERE claims_at_ms IS NOT NUL
 
 CREATE TRIGGER users_update
 BEFORE UPDATE OF id, subject_type, status, source, slack_user_id, created_at_ms, updated_at_ms, slack_linkers_json,
-    claimed_email, claims_json, claims_at_ms, audit_seq ON users
+    claimed_email, claims_json, claims_at_ms, slack_linked_with, audit_seq ON users
 WHEN NEW.audit_seq IS NOT (SELECT max(seq) FROM audit_events) OR NEW.audit_seq <= OLD.audit_seq OR NEW.id IS NOT OLD.id
 BEGIN SELECT RAISE(ABORT, 'user changed without its audit event'); END;

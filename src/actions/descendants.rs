@@ -5,7 +5,7 @@
 
 use crate::domain::actor::SubjectType;
 use crate::domain::change::IdentityChange;
-use crate::domain::token::StoredToken;
+use crate::domain::token::{StoredToken, Token};
 use crate::error::Error;
 use crate::store::View;
 use std::collections::BTreeSet;
@@ -89,6 +89,11 @@ impl Descendants {
             (None, true) => self.ended.push(stored),
             (None, false) => self.kept.push(stored),
         }
+    }
+
+    /// The tokens that end.
+    pub(super) fn ended_tokens(&self) -> impl Iterator<Item = &Token> {
+        self.ended.iter().map(|stored| &stored.token)
     }
 
     /// The revocations of what ends, `with` that token where there is one.

@@ -11,6 +11,7 @@ mod slack;
 pub use oidc::{ConsoleSignIn, Provider, SignIn};
 pub(super) use oidc::{Rejection, id_token, kept_changes};
 pub use slack::by_slack;
+pub(super) use slack::slack_link_counts;
 
 use super::App;
 use crate::clock::Timestamp;

@@ -3,9 +3,11 @@
 use super::App;
 use super::descendants::Descendants;
 use super::identify::{ConsoleSignIn, Rejection, id_token, kept_changes};
+use super::users::unlinked;
 use crate::clock::Timestamp;
 use crate::crypto::{hex, random, same, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
+use crate::domain::address::network_of;
 use crate::domain::change::{Change, IdentityChange};
 use crate::domain::session::{
     ConsoleSession, SESSION_SECS_MAX, SESSIONS_PER_PERSON_MAX, SessionEnd, StoredSession,
@@ -115,13 +117,13 @@ pub fn by_browser(app: &Arc<App>) -> Result<SignInByBrowser<'_>, Error> {
     Ok(SignInByBrowser { app, console })
 }
 
-/// Refuses an address that begins, or comes back from, more sign-ins than people do.
+/// Refuses an address, or IPv6 network, that begins, or comes back from, more sign-ins than people do.
 ///
 /// # Errors
 /// 429 `rate_limited`.
 pub fn within_rate(app: &App, origin: &Origin) -> Result<(), Error> {
     let address = origin.client_ip.as_deref().unwrap_or("-");
-    let taken = app.caches.sign_ins.take(address, 1, app.clock.now());
+    let taken = (app.caches.sign_ins).take(&network_of(address), 1, app.clock.now());
     taken.map_err(|secs| {
         let message = "too many sign-ins from this address";
         Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
@@ -182,7 +184,9 @@ fn signed_in(
     if !same(state.as_bytes(), attempt.state(key).as_bytes()) || !is_issuer {
         return Err(SignInFailure::Foreign);
     }
-    browser.use_up(&attempt, now)?;
+    if browser.is_used(&attempt) {
+        return Err(SignInFailure::Foreign);
+    }
     let grant = CodeGrant {
         code: back.code.ok_or(SignInFailure::Denied)?,
         verifier: &attempt.verifier(key),
@@ -195,6 +199,7 @@ fn signed_in(
         ExchangedCode::CodeRefused => return Err(SignInFailure::Denied),
         ExchangedCode::ClientRefused => return Err(SignInFailure::Client),
     };
+    browser.use_up(&attempt, now)?;
     let vouched = id_token(app, &token, &attempt.nonce(key), now);
     let (claims, issuer) = vouched.map_err(|rejected| match rejected {
         Rejection::Refused(reason) => {
@@ -222,7 +227,14 @@ fn signed_in(
 }
 
 impl ConsoleSignIn {
-    /// Notes that a sign-in came back; of one that did before, nothing comes.
+    /// Whether a sign-in has come back before.
+    fn is_used(&self, attempt: &SignInAttempt) -> bool {
+        let used = self.used.lock().unwrap_or_else(|e| e.into_inner());
+        used.contains_key(&attempt.id)
+    }
+
+    /// Notes that a sign-in came back with a code that the provider took; of one that did before, nothing comes. What
+    /// anybody sends without one is not noted, so that strangers do not use up the room.
     fn use_up(&self, attempt: &SignInAttempt, now: Timestamp) -> Result<(), SignInFailure> {
         let mut used = self.used.lock().unwrap_or_else(|e| e.into_inner());
         if used.len() >= USED_MAX {
@@ -298,6 +310,7 @@ fn ended(view: &View, stored: &StoredSession, why: SessionEnd) -> Result<Vec<Cha
         ended: tokens.collect(),
     })];
     changes.extend(descendants.revocations(None).map(Change::from));
+    changes.extend(unlinked(view, descendants.ended_tokens())?);
     Ok(changes)
 }
 

@@ -8,11 +8,12 @@ use super::App;
 use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
+use super::users::unlinked;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, uuid};
 use crate::domain::actor::{Caller, SubjectType};
-use crate::domain::change::IdentityChange;
+use crate::domain::change::{Change, IdentityChange};
 use crate::domain::id::is_subject;
 use crate::domain::permission::{Permission, Rights, Role};
 use crate::domain::policy::Policies;
@@ -161,10 +162,13 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Re
             ..Loss::default()
         };
         last_admin::ensure_one_stays(&cx, view, &active.policies, &losing, now)?;
-        let changes: Vec<IdentityChange> = match stored.revoked_at {
+        let revocations: Vec<IdentityChange> = match stored.revoked_at {
             Some(_) => descendants.revocations(Some(&stored.token.id)).collect(),
             None => descendants.with_root(&stored),
         };
+        let mut changes: Vec<Change> = revocations.into_iter().map(Change::from).collect();
+        let ended = descendants.ended_tokens().chain([&stored.token]);
+        changes.extend(unlinked(view, ended)?);
         let revoked = Revoked {
             at: stored.revoked_at.unwrap_or(now),
             descendants,
@@ -172,10 +176,7 @@ pub fn revoke(app: &Arc<App>, caller: &Caller, id: &str, all: bool) -> Result<Re
         if changes.is_empty() {
             return Ok(Verdict::Same(revoked));
         }
-        Ok(Verdict::Write(
-            changes.into_iter().map(Into::into).collect(),
-            revoked,
-        ))
+        Ok(Verdict::Write(changes, revoked))
     })
 }
 

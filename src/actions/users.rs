@@ -5,6 +5,7 @@
 
 use super::completions::{Turnover, completed_by};
 use super::descendants::Descendants;
+use super::identify::slack_link_counts;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
 use super::{App, eligible, sessions};
@@ -12,9 +13,10 @@ use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{
     Change, ConfigurationChange, IdentityChange, LostStep, RequestChange, RequestRef, UserStatus,
 };
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Permission, Rights, Role};
+use crate::domain::policy::Policies;
 use crate::domain::request::SUSPENDED_REQUESTER;
-use crate::domain::token::Token;
+use crate::domain::token::{Token, holds_all};
 use crate::domain::user::{Access, SeenClaims, User};
 use crate::error::{Error, Shown};
 use crate::store::{Verdict, View};
@@ -111,19 +113,19 @@ fn detail(app: &App, view: &View, user: User) -> Result<UserDetail, Error> {
     })
 }
 
-/// Links a person to a Slack account, or unlinks them.
+/// Links a person to a Slack account, or unlinks them. What people link with a token of theirs ends with it, as what
+/// they issue with it.
 ///
 /// # Errors
-/// 400 for what is not a Slack id; 403 `forbidden`; 404; 409 `slack_id_taken`.
+/// 400 for what is not a Slack id; 403 `forbidden`, also for a token that may do less than its person; 404; 409
+/// `slack_id_taken`.
 pub fn link_slack(
     app: &Arc<App>,
     caller: &Caller,
     id: &str,
     slack_user_id: Option<String>,
 ) -> Result<(), Error> {
-    if caller.subject != id
-        && let Err(error) = caller.require(Permission::UserManage)
-    {
+    if let Err(error) = may_link(caller, id, slack_user_id.is_some()) {
         let refused = refusal("user.update", &error);
         return Err(app.refused(caller.actor(), refused, error));
     }
@@ -144,15 +146,28 @@ pub fn link_slack(
     if slack_user_id.is_none() {
         linkers.clear();
     }
-    app.change_by(caller, move |view, _| {
+    let linked_with = match &slack_user_id {
+        Some(_) if caller.subject == id => caller.token_id.clone(),
+        _ => None,
+    };
+    let (cx, actor) = (Arc::clone(app), caller.clone());
+    app.change_by(caller, move |view, now| {
         let user = view
             .find_user(&id)?
             .ok_or_else(|| Error::not_found("user", &id))?;
-        if user.slack_user_id == slack_user_id {
+        if slack_user_id.is_some()
+            && actor.subject == id
+            && let Err(error) = stands_for(&actor.rights, &user, &cx.active().policies)
+        {
+            return cx.refuse(&actor.actor(), refusal("user.update", &error), error);
+        }
+        if user.slack_user_id == slack_user_id && slack_link_counts(view, &user, now)? {
             return Ok(Verdict::Same(()));
         }
         if let Some(slack) = &slack_user_id
-            && view.find_slack_user(slack)?.is_some()
+            && view
+                .find_slack_user(slack)?
+                .is_some_and(|owner| owner != id)
         {
             return Err(Error::conflict(
                 "slack_id_taken",
@@ -163,9 +178,62 @@ pub fn link_slack(
             id,
             slack_user_id,
             linkers,
+            linked_with,
         };
         Ok(Verdict::Write(vec![change.into()], ()))
     })
+}
+
+/// Refuses who may not link that person, or unlink them. Whoever acts by the account is the whole person, so a token
+/// with a ceiling, which is not, links nobody.
+fn may_link(caller: &Caller, id: &str, links: bool) -> Result<(), Error> {
+    if caller.subject != id {
+        caller.require(Permission::UserManage)?;
+    }
+    let ceiling = caller.rights.ceiling.as_deref();
+    if links && ceiling.is_some_and(|roles| !roles.iter().any(Role::is_admin)) {
+        return Err(
+            Error::forbidden("a token that is limited to roles links no Slack account")
+                .hint("the account would act with all of the person's roles: use a token without `roles`, or sign in"),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses people who link themselves with less than their account could do.
+fn stands_for(rights: &Rights, user: &User, policies: &Policies) -> Result<(), Error> {
+    let in_slack = Rights {
+        held: user.roles_without_claims(policies),
+        ceiling: None,
+    };
+    match holds_all(rights, &in_slack) {
+        true => Ok(()),
+        false => Err(
+            Error::forbidden("the Slack account would permit more than your token does")
+                .hint("link it with a token without `roles`, which has all of yours"),
+        ),
+    }
+}
+
+/// The ends of the links that people made with tokens of theirs that end now.
+pub(super) fn unlinked<'a>(
+    view: &View,
+    ended: impl Iterator<Item = &'a Token>,
+) -> Result<Vec<Change>, Error> {
+    let mut changes = Vec::new();
+    for token in ended {
+        let user = view.find_user(&token.subject_id)?;
+        let linked = user.filter(|user| user.slack_linked_with.as_ref() == Some(&token.id));
+        changes.extend(linked.map(|user| {
+            Change::from(IdentityChange::UserUpdated {
+                id: user.id,
+                slack_user_id: None,
+                linkers: BTreeSet::new(),
+                linked_with: None,
+            })
+        }));
+    }
+    Ok(changes)
 }
 
 /// Suspends a person; with `all`, everything that was issued with their tokens ends too.
@@ -232,7 +300,10 @@ pub(super) fn suspension(
         active: false,
         by_config,
     }))];
-    for stored in view.tokens_of(id)? {
+    let own = view.tokens_of(id)?;
+    changes.extend(unlinked(view, own.iter().map(|stored| &stored.token))?);
+    changes.extend(unlinked(view, done.descendants.ended_tokens())?);
+    for stored in own {
         done.revoked_tokens += 1;
         changes.push(
             IdentityChange::TokenRevoked {

@@ -28,6 +28,8 @@ pub struct User {
     pub slack_user_id: Option<String>,
     /// Who else may have linked that account, and so may vote with it.
     pub slack_linkers: BTreeSet<String>,
+    /// The token of their own with which the person linked it: the link ends with it.
+    pub slack_linked_with: Option<String>,
     /// The e-mail address that the identity provider last gave of them.
     pub claimed_email: Option<String>,
     /// What it claims of them, and when that was kept.
@@ -44,6 +46,25 @@ impl User {
     /// Whether configuration names them, and says at every start whether they may act.
     pub fn is_from_config(&self) -> bool {
         self.source == "config"
+    }
+
+    /// Whether the identity provider has vouched for them.
+    pub fn is_from_provider(&self) -> bool {
+        self.source == "oidc" || self.claimed_email.is_some() || self.kept_claims.is_some()
+    }
+
+    /// Roles where no claims are presented: by binding, or a default. People of the identity provider have the default
+    /// of its people, and only where the claims that were kept of them leave it to them.
+    pub fn roles_without_claims(&self, policies: &Policies) -> Vec<Role> {
+        let groups = policies.groups_of(&self.id);
+        if !self.is_from_provider() {
+            return policies.roles_of(&self.id, &groups);
+        }
+        let kept = self.kept_claims.as_ref().map(|kept| kept.access.clone());
+        let (_, held) = kept.unwrap_or_default().under(policies, &self.id);
+        let mut roles = policies.roles_by_claims(&self.id, &groups, &BTreeMap::new());
+        roles.retain(|role| held.contains(role));
+        roles
     }
 }
 

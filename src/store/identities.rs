@@ -50,6 +50,7 @@ columns! {
         Source = "u.source",
         SlackId = "u.slack_user_id",
         SlackLinkers = "u.slack_linkers_json",
+        SlackLinkedWith = "u.slack_linked_with",
         ClaimedEmail = "u.claimed_email",
         Claims = "u.claims_json",
         ClaimsAt = "u.claims_at_ms",
@@ -133,7 +134,7 @@ impl View<'_> {
         )
     }
 
-    /// Whose Slack account this is.
+    /// Whose Slack account this is, whether or not the link still counts.
     pub fn find_slack_user(&self, slack_user_id: &str) -> Result<Option<String>, Error> {
         self.connection.find(
             "SELECT id FROM users WHERE slack_user_id = ?1",
@@ -240,6 +241,7 @@ fn read_user(row: &Row) -> Result<User, Error> {
         source: row.column(C::Source)?,
         slack_user_id: row.column(C::SlackId)?,
         slack_linkers: names(row, C::SlackLinkers)?.into_iter().collect(),
+        slack_linked_with: row.column(C::SlackLinkedWith)?,
         claimed_email: row.column(C::ClaimedEmail)?,
         kept_claims: kept_claims(row)?,
         created_at: row.column(C::CreatedAt)?,

@@ -108,6 +108,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0024_heads_apart",
         include_str!("../../sql/migrations/0024_heads_apart.sql"),
     ),
+    (
+        "0025_slack_links",
+        include_str!("../../sql/migrations/0025_slack_links.sql"),
+    ),
 ];
 
 /// Marks our files; other programs' databases, and those of dbward 0.1.6, do not have it.

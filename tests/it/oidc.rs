@@ -415,3 +415,21 @@ fn tokens_issued_by_provider_users_are_short_without_claims() {
         .refused(403, "forbidden")
         .saying("issue no tokens");
 }
+
+#[test]
+fn claims_that_give_less_than_the_default_mint_no_more() {
+    let key = Key::new("one");
+    let idp = Idp::start(&key_set(&[&key]));
+    let minter = "\n[[auth.roles]]\nname = \"minter\"\npermissions = [\"token.manage\"]\n\
+                  [[auth.oidc.role_mappings]]\nclaim = \"mints\"\nvalue = \"yes\"\nrole = \"minter\"\n";
+    let keys = format!("{}/keys", idp.url());
+    let text = toml("default_role = \"developer\"", ISSUER, Some(&keys));
+    let text = text.replace("client_id", "default_role = \"readonly\"\nclient_id");
+    let s = Server::with(&format!("{text}{minter}"));
+    let carl = s.signed(&key, &with(claims(&s, "carl"), json!({"mints": "yes"})));
+    assert_eq!(roles(&carl), set(&["minter"]));
+    for roles in [json!([]), json!(["developer"])] {
+        let asked = json!({"subject_id": "carl", "subject_type": "user", "roles": roles});
+        carl.post("/api/tokens", &asked).refused(403, "forbidden");
+    }
+}

@@ -77,6 +77,10 @@ impl NotificationFacts {
         text.filter(|text| !text.is_empty())
     }
 
+    fn is_false(&self, name: &str) -> bool {
+        self.fields.get(name) == Some(&Value::Bool(false))
+    }
+
     fn number(&self, name: &str) -> Option<u64> {
         self.fields.get(name).and_then(Value::as_u64)
     }

@@ -249,15 +249,15 @@ fn mention(person: &AskedPerson) -> String {
     }
 }
 
-/// The message to somebody whose account was linked: they alone may know that it should not have been.
+/// The message to somebody whose account was linked, or is not any more: they alone may know that it should not have been.
 pub(in crate::delivery) fn linked(facts: &NotificationFacts) -> Value {
     let name = |field| short(facts.text(field).unwrap_or_default(), VALUE_MAX, line);
-    let text = format!(
-        "This Slack account now acts as *{}* in dbward: {} linked it. If that is not you, tell your administrators at once.",
-        name("person"),
-        name("actor"),
-    );
-    json!({"text": text})
+    let (person, actor) = (name("person"), name("actor"));
+    let what = match facts.is_false("linked") {
+        true => format!("does not act as *{person}* in dbward any more: {actor} ended the link"),
+        false => format!("now acts as *{person}* in dbward: {actor} linked it"),
+    };
+    json!({"text": format!("This Slack account {what}. If that is not right, tell your administrators at once.")})
 }
 
 /// A test message.

@@ -71,15 +71,17 @@ pub fn test_payload(actor: &str, delivery_id: &str, at: crate::clock::Timestamp)
     of_no_request(TESTED, actor, delivery_id, at)
 }
 
-/// The facts of a Slack account that was linked to `person`; the same.
+/// The facts of a Slack account that was linked to `person`, or is not any more; the same.
 pub fn linked_payload(
     actor: &str,
     person: &str,
+    is_linked: bool,
     delivery_id: &str,
     at: crate::clock::Timestamp,
 ) -> Value {
     let mut facts = of_no_request("user.updated", actor, delivery_id, at);
     facts["person"] = person.into();
+    facts["linked"] = is_linked.into();
     facts
 }
 

@@ -76,6 +76,8 @@ pub enum IdentityChange {
         slack_user_id: Option<String>,
         /// Everybody else who may have linked it: the caller, and the issuers of the caller's token.
         linkers: BTreeSet<String>,
+        /// The token of their own with which the person linked it.
+        linked_with: Option<String>,
     },
 }
 
@@ -137,11 +139,16 @@ impl IdentityChange {
                 id,
                 slack_user_id,
                 linkers,
+                linked_with,
             } => {
                 let mut e = about("user.updated", "identity", "user", id);
                 if !linkers.is_empty() {
                     e.metadata
                         .insert("linked_by".into(), linkers.iter().cloned().collect());
+                }
+                if let Some(token) = linked_with {
+                    e.metadata
+                        .insert("linked_with".into(), token.clone().into());
                 }
                 e.metadata
                     .insert("slack_user_id".into(), slack_user_id.clone().into());

@@ -165,7 +165,7 @@ pub fn within_own(
     let is_own = new.subject_type == SubjectType::User && new.subject_id == caller.subject;
     if is_own && caller.token_id.is_none() {
         // What only the claims of the identity provider give ends with the login, and is in no token.
-        return within(&lasting(caller, policies), new, rights, policies);
+        within(&lasting(caller, policies), new, rights, policies)?;
     }
     within(caller, new, rights, policies)
 }

@@ -57,7 +57,7 @@ impl Access {
             access.group(group, AccessSource::Config);
         }
         if user.subject_type == SubjectType::User {
-            by_config(policies, &user.id, &configured, &mut access);
+            by_config(policies, user, &configured, &mut access);
         }
         let known: BTreeSet<String> = access.roles.iter().map(|h| h.role.name.clone()).collect();
         for token in tokens {
@@ -105,13 +105,13 @@ impl Access {
     }
 }
 
-fn by_config(policies: &Policies, id: &str, groups: &BTreeSet<String>, access: &mut Access) {
-    for (role, group) in policies.bound(id, groups) {
+fn by_config(policies: &Policies, user: &User, groups: &BTreeSet<String>, access: &mut Access) {
+    for (role, group) in policies.bound(&user.id, groups) {
         let by_group = group.map(|g| AccessSource::Group(g.to_owned()));
         access.role(role, by_group.unwrap_or(AccessSource::Config));
     }
     if access.roles.is_empty() {
-        for role in policies.roles_of(id, groups) {
+        for role in user.roles_without_claims(policies) {
             access.role(&role, AccessSource::Default);
         }
     }

@@ -20,6 +20,7 @@ fn user(id: &str, subject_type: SubjectType, source: &str) -> User {
         source: source.to_owned(),
         slack_user_id: None,
         slack_linkers: BTreeSet::new(),
+        slack_linked_with: None,
         claimed_email: None,
         kept_claims: None,
         created_at: Timestamp(0),
@@ -178,4 +179,47 @@ fn claims_are_kept_when_they_change_and_once_a_day() {
         let found = KeptClaims::is_due(kept.as_ref(), &access, now);
         assert_eq!(found, due, "{kept:?} {access:?} {now:?}");
     }
+}
+
+#[test]
+fn without_claims_the_provider_gives_no_more_than_with_them() {
+    let mut policies = policies();
+    policies.default_role = Some("writer".to_owned());
+    let names = |user: &User, policies: &Policies| {
+        let roles = user.roles_without_claims(policies);
+        let names: Vec<String> = roles.into_iter().map(|r| r.name).collect();
+        names.join(" ")
+    };
+    let kept = |groups: &[&str]| {
+        Some(KeptClaims {
+            access: claimed(groups),
+            at: Timestamp(0),
+        })
+    };
+    let token = user("eve", SubjectType::User, "token");
+    let provider = user("eve", SubjectType::User, "oidc");
+    let config = User {
+        claimed_email: Some("eve@example.com".to_owned()),
+        ..user("eve", SubjectType::User, "config")
+    };
+    policies.oidc_default_role = Some("reader".to_owned());
+    assert_eq!(names(&token, &policies), "writer");
+    assert_eq!(names(&provider, &policies), "reader");
+    assert_eq!(names(&config, &policies), "reader");
+    // Whom the claims give another role has no default.
+    policies.bindings[0].groups.insert("staff".to_owned());
+    policies.bindings[0].role = "other".to_owned();
+    let staff = User {
+        kept_claims: kept(&["staff"]),
+        ..provider.clone()
+    };
+    assert_eq!(names(&staff, &policies), "");
+    let none = User {
+        kept_claims: kept(&[]),
+        ..token
+    };
+    assert_eq!(names(&none, &policies), "reader");
+    // A binding that names them stays.
+    policies.bindings[0].subjects.insert("eve".to_owned());
+    assert_eq!(names(&staff, &policies), "other");
 }

@@ -7,10 +7,10 @@ use crate::domain::policy::notification::{Routes, SLACK};
 use crate::domain::session::ConsoleSession;
 use crate::domain::token::Token;
 use crate::error::Error;
+use crate::store::query::{RunStatement, first};
 use crate::store::snapshot;
 use rusqlite::params;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Writes the rows of a change of this group.
 pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> Result<(), Error> {
@@ -38,7 +38,17 @@ pub(super) fn apply(cx: &Context, change: &IdentityChange, routes: &Routes) -> R
             id,
             slack_user_id,
             linkers,
-        } => user_updated(cx, id, slack_user_id.as_deref(), linkers, routes),
+            linked_with,
+        } => {
+            let account = slack_user_id.as_deref();
+            notify_accounts(cx, id, account, routes)?;
+            let linkers = Value::from(Vec::from_iter(linkers.iter().cloned()));
+            cx.one(
+                "UPDATE users SET slack_user_id = ?2, slack_linkers_json = ?5, slack_linked_with = ?6, \
+                 updated_at_ms = ?3, audit_seq = ?4 WHERE id = ?1",
+                params![id, account, cx.now.0, cx.audit_seq, linkers.to_string(), linked_with],
+            )
+        }
         IdentityChange::SessionStarted(session) => session_started(cx, session),
         IdentityChange::SessionEnded { id, .. } => {
             cx.one("DELETE FROM sessions WHERE id = ?1", [id])
@@ -142,21 +152,26 @@ fn user_created(cx: &Context, id: &str) -> Result<(), Error> {
     )
 }
 
-fn user_updated(
+/// Notifies the Slack account that is linked to a person from now on, and the one that was before.
+fn notify_accounts(
     cx: &Context,
     id: &str,
-    slack_user_id: Option<&str>,
-    linkers: &BTreeSet<String>,
+    account: Option<&str>,
     routes: &Routes,
 ) -> Result<(), Error> {
-    let linkers = Value::from(Vec::from_iter(linkers.iter().cloned()));
-    cx.one(
-        "UPDATE users SET slack_user_id = ?2, slack_linkers_json = ?5, updated_at_ms = ?3, audit_seq = ?4 \
-         WHERE id = ?1",
-        params![id, slack_user_id, cx.now.0, cx.audit_seq, linkers.to_string()],
-    )?;
-    match slack_user_id.filter(|_| routes.has(SLACK)) {
-        Some(slack) => slack_linked(cx, id, slack),
+    if !routes.has(SLACK) {
+        return Ok(());
+    }
+    let before: Option<String> = cx
+        .connection
+        .find("SELECT slack_user_id FROM users WHERE id = ?1", [id], first)?
+        .flatten();
+    let before = before.as_deref().filter(|before| account != Some(*before));
+    if let Some(before) = before {
+        slack_linked(cx, id, before, false)?;
+    }
+    match account {
+        Some(account) => slack_linked(cx, id, account, true),
         None => Ok(()),
     }
 }

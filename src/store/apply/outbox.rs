@@ -131,10 +131,15 @@ fn known(cx: &Context, routes: &Routes, asked: &[Selector]) -> Result<KnownRecip
     })
 }
 
-/// Writes the row that notifies a Slack account that it was linked to a person.
-pub(super) fn slack_linked(cx: &Context, person: &str, slack_user_id: &str) -> Result<(), Error> {
+/// Writes the row that notifies a Slack account that it was linked to a person, or is not any more.
+pub(super) fn slack_linked(
+    cx: &Context,
+    person: &str,
+    slack_user_id: &str,
+    is_linked: bool,
+) -> Result<(), Error> {
     let delivery_id = format!("wd-{}", uuid());
-    let payload = linked_payload(&cx.actor.id, person, &delivery_id, cx.now);
+    let payload = linked_payload(&cx.actor.id, person, is_linked, &delivery_id, cx.now);
     cx.one(
         "INSERT INTO outbox (delivery_id, channel, recipient, event_type, audit_seq, payload_json, status, \
          next_attempt_ms, pending_since_ms, created_at_ms, updated_at_ms) \

@@ -20,7 +20,7 @@ pub(super) fn apply(cx: &Context, step: &Quarantined) -> Result<(), Error> {
         Quarantined::Person { id, .. } => cx.any("DELETE FROM sessions WHERE subject_id = ?1", [id])?
             + cx.any(
             "UPDATE users SET status = 'suspended', slack_user_id = NULL, slack_linkers_json = '[]', \
-             claimed_email = NULL, claims_json = NULL, claims_at_ms = NULL, updated_at_ms = ?2, audit_seq = ?3 WHERE id = ?1",
+             slack_linked_with = NULL, claimed_email = NULL, claims_json = NULL, claims_at_ms = NULL, updated_at_ms = ?2, audit_seq = ?3 WHERE id = ?1",
             params![id, cx.now.0, cx.audit_seq],
         )?,
         Quarantined::State(summary) => {

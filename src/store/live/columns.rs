@@ -190,6 +190,7 @@ pub const TABLES: &[GuardedTable] = &[
             ("claimed_email", Digested),
             ("claims_json", Digested),
             ("claims_at_ms", Digested),
+            ("slack_linked_with", Digested),
         ],
     },
     GuardedTable {

@@ -109,6 +109,29 @@ fn token(
     }))
 }
 
+/// The columns of a person's Slack account.
+struct SlackLink {
+    account: AccountedValue,
+    linkers: AccountedValue,
+    with: AccountedValue,
+}
+
+impl SlackLink {
+    fn none() -> SlackLink {
+        SlackLink {
+            account: AccountedValue::Null,
+            linkers: AccountedValue::Text("[]".to_owned()),
+            with: AccountedValue::Null,
+        }
+    }
+
+    fn put(self, row: &mut AccountedRow) {
+        row.insert("slack_user_id", self.account);
+        row.insert("slack_linkers_json", self.linkers);
+        row.insert("slack_linked_with", self.with);
+    }
+}
+
 /// What the events after `bound` say of one person.
 #[derive(Default)]
 struct Person {
@@ -116,7 +139,7 @@ struct Person {
     first: Option<(i64, i64, &'static str, String)>,
     last_change: Option<(i64, i64)>,
     status: Option<(i64, &'static str)>,
-    slack: Option<(AccountedValue, AccountedValue)>,
+    slack: Option<SlackLink>,
     email: Option<AccountedValue>,
     claims: Option<(AccountedValue, AccountedValue)>,
     /// Configuration has set the status since then: the row is its own from there on.
@@ -208,7 +231,7 @@ impl Person {
                     return;
                 }
                 self.changed = true;
-                self.slack = Some((AccountedValue::Null, AccountedValue::Text("[]".to_owned())));
+                self.slack = Some(SlackLink::none());
                 self.email = Some(AccountedValue::Null);
                 self.claims = Some((AccountedValue::Null, AccountedValue::Null));
             }
@@ -218,13 +241,17 @@ impl Person {
             }
             "user.created" => self.made(seq, at, "oidc", "user".to_owned()),
             "user.updated" => {
-                let slack = metadata.value("slack_user_id").and_then(Value::as_str);
+                let text = |field| {
+                    let value = metadata.value(field).and_then(Value::as_str);
+                    value.map_or(AccountedValue::Null, |s| AccountedValue::Text(s.to_owned()))
+                };
                 let linkers = metadata.value("linked_by").cloned();
                 let linkers = linkers.unwrap_or_else(|| Value::Array(Vec::new()));
-                self.slack = Some((
-                    slack.map_or(AccountedValue::Null, |s| AccountedValue::Text(s.to_owned())),
-                    AccountedValue::Text(linkers.to_string()),
-                ));
+                self.slack = Some(SlackLink {
+                    account: text("slack_user_id"),
+                    linkers: AccountedValue::Text(linkers.to_string()),
+                    with: text("linked_with"),
+                });
             }
             "user.email_changed" => {
                 self.email = Some(AccountedValue::Text(text("email", "")));
@@ -279,15 +306,13 @@ impl Person {
             row.insert("created_at_ms", AccountedValue::Integer(at));
             row.insert("source", AccountedValue::Text(source.to_owned()));
             row.insert("subject_type", AccountedValue::Text(subject_type));
-            row.insert("slack_user_id", AccountedValue::Null);
-            row.insert("slack_linkers_json", AccountedValue::Text("[]".to_owned()));
+            SlackLink::none().put(&mut row);
             row.insert("claimed_email", AccountedValue::Null);
             row.insert("claims_json", AccountedValue::Null);
             row.insert("claims_at_ms", AccountedValue::Null);
         }
-        if let Some((slack, linkers)) = self.slack {
-            row.insert("slack_user_id", slack);
-            row.insert("slack_linkers_json", linkers);
+        if let Some(slack) = self.slack {
+            slack.put(&mut row);
         }
         if let Some(email) = self.email {
             row.insert("claimed_email", email);

@@ -8,7 +8,9 @@ use crate::support::{
     DELIVERS, FakeSlack, Person, Request, SHOP, Server, SlackCall, clicked, decision, eventually,
     submitted,
 };
-use serde_json::json;
+use dbward::actions::identify::by_slack;
+use dbward::domain::actor::Origin;
+use serde_json::{Value, json};
 
 /// What `user` is answered, and nobody else sees, after a click on the review of a request.
 fn noted(s: &Server, slack: &FakeSlack, user: &str, request: &Request) -> String {
@@ -268,4 +270,98 @@ fn who_may_only_read_makes_requests_that_read() {
     let open = slack.nth("views.open", 1);
     let dialog = written_in(&open.body);
     assert!(dialog.contains("production"), "{dialog}");
+}
+
+/// What came of linking a person by themselves.
+fn link_own(by: &Person, account: &str) -> crate::support::Answer {
+    let body = json!({"slack_user_id": account}).to_string();
+    let path = format!("/api/users/{}", by.subject);
+    by.call(
+        "PATCH",
+        &path,
+        &[("content-type", "application/json")],
+        body.as_bytes(),
+    )
+}
+
+#[test]
+fn limited_token_links_no_account() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    let limited = s.requester();
+    let refused = link_own(&limited, "U0EVIL");
+    refused.refused(403, "forbidden").saying("limited to roles");
+    // Nor does one of fewer roles than its person holds in Slack.
+    let s = s.restart_with(&format!(
+        "{SHOP}{DELIVERS}{}[auth]\ndefault_role = \"developer\"\n",
+        slack.section()
+    ));
+    let few = s.person("carl", &["readonly"]);
+    link_own(&few, "U0EVIL")
+        .refused(403, "forbidden")
+        .saying("more than your token");
+    assert!(by_slack(s.inner().app(), "U0EVIL", Origin::default()).is_err());
+    let all = s.person("carl", &[]);
+    link_own(&all, "U0CARL").is(200);
+    assert!(by_slack(s.inner().app(), "U0CARL", Origin::default()).is_ok());
+    assert_eq!(s.events("event_type=attempt.refused").len(), 2);
+}
+
+#[test]
+fn link_ends_with_the_token_of_its_person() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    let acts = |account: &str| by_slack(s.inner().app(), account, Origin::default()).is_ok();
+    let ends = s.clock.now().plus_secs(3_600).rfc3339();
+    let asked = json!({"subject_id": "requester", "subject_type": "user", "roles": []});
+    let issue = |more: Value| {
+        let mut asked = asked.clone();
+        asked["expires_at"] = more;
+        let answer = s.admin().post("/api/tokens", &asked).is(201);
+        (
+            answer.text("id"),
+            s.bearer("requester", &answer.text("token")),
+        )
+    };
+    let (id, token) = issue(Value::Null);
+    link_own(&token, "U0ONE").is(200);
+    link_own(&token, "U0TWO").is(200);
+    // The account before is notified too.
+    slack.nth("chat.postMessage", 3);
+    let told = |account: &str| {
+        let mut calls = slack.of("chat.postMessage");
+        calls.retain(|call| call.body["channel"] == account);
+        calls
+            .into_iter()
+            .map(|call| written_in(&call.body))
+            .collect::<String>()
+    };
+    assert!(told("U0ONE").contains("does not act as *requester*"));
+    assert!(!acts("U0ONE") && acts("U0TWO"));
+    s.admin().delete(&format!("/api/tokens/{id}"));
+    assert!(!acts("U0TWO"));
+    let person = s.admin().get("/api/users/requester").is(200);
+    assert_eq!(person.json["slack_user_id"], Value::Null);
+    slack.nth("chat.postMessage", 4);
+    assert!(told("U0TWO").contains("does not act as *requester*"));
+    // What ends by itself does too, and can be linked again.
+    let (_, token) = issue(ends.into());
+    link_own(&token, "U0TWO").is(200);
+    assert!(acts("U0TWO"));
+    s.turn_only(3_601);
+    assert!(!acts("U0TWO"));
+    let (_, token) = issue(Value::Null);
+    link_own(&token, "U0TWO").is(200);
+    assert!(acts("U0TWO"));
+    // An administrator's link is theirs to end.
+    let boss = s.person("boss", &["admin"]);
+    link(&boss, "approver", APPROVER);
+    assert!(acts(APPROVER));
+    s.admin().poke("/api/users/boss/suspend").is(200);
+    assert!(acts(APPROVER));
+    s.admin().poke("/api/users/requester/suspend").is(200);
+    s.admin().poke("/api/users/requester/activate").is(200);
+    assert!(!acts("U0TWO"));
+    let proof = s.admin().get("/api/audit/verify").is(200);
+    assert_eq!(proof.json["valid"], true, "{}", proof.json);
 }

@@ -287,6 +287,13 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         id: id(),
         linkers: slack_user_id.iter().map(|_| "admin".into()).collect(),
         slack_user_id,
+        linked_with: None,
+    };
+    let linked_alone = IdentityChange::UserUpdated {
+        id: id(),
+        slack_user_id: Some("U123".into()),
+        linkers: BTreeSet::new(),
+        linked_with: Some("token-1".into()),
     };
     let email = || IdentityChange::UserEmailChanged {
         id: id(),
@@ -320,6 +327,7 @@ fn people() -> Vec<(&'static str, IdentityChange)> {
         ("", claims()),
         ("", updated(None)),
         ("Slack", updated(Some("U123".into()))),
+        ("Slack, by themselves", linked_alone),
         ("", agent(None)),
         ("version", agent(Some("0.2.0".into()))),
     ]
