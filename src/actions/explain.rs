@@ -1,5 +1,6 @@
-//! Plans for preflights: statements that agents explain for somebody who has made no request of them. Kept in memory
-//! and not audited: they change nothing, nothing depends on them, and a restart costs a plan.
+//! Plans for preflights: statements that agents explain for somebody who has made no request of them, and who could read
+//! the tables without asking anybody. Kept in memory and not audited: they change nothing, nothing depends on them, and a
+//! restart costs a plan.
 
 use super::App;
 use super::dry_run::{JOBS_MAX, STATEMENTS_MAX};
@@ -45,6 +46,8 @@ pub enum PlanStatus {
     Disabled,
     /// The caller may not see what the tables of the database hold, which a plan tells.
     Forbidden,
+    /// Reads of the database wait for an approval, and a plan tells of what the rows hold.
+    NeedsApproval,
     /// It could not be requested, or cannot be read: such a statement is never sent to a database.
     Refused,
     /// The caller wanted none.
@@ -61,6 +64,7 @@ impl PlanStatus {
             PlanStatus::Busy => "busy",
             PlanStatus::Disabled => "disabled",
             PlanStatus::Forbidden => "forbidden",
+            PlanStatus::NeedsApproval => "needs_approval",
             PlanStatus::Refused => "refused",
             PlanStatus::NotRequested => "not_requested",
         }
@@ -308,11 +312,20 @@ fn explainable(
     let (Some(analysis), Ok(decision)) = (&predicted.analysis, &predicted.decision) else {
         return Err(PlanStatus::Refused);
     };
-    if !caller.may_on(Permission::RequestView, &tried.target) {
+    // A plan tells of values in rows: how many fit, which are there. Who could not read them here and now, without
+    // asking anybody, gets no plan before there is a request on record.
+    let needed = [Permission::RequestView, Permission::ResultView];
+    if !needed
+        .iter()
+        .all(|right| caller.may_on(*right, &tried.target))
+    {
         return Err(PlanStatus::Forbidden);
     }
     if !decision.workflow.as_ref().is_some_and(|w| w.explain) {
         return Err(PlanStatus::Disabled);
+    }
+    if !predicted.reads_run_at_once {
+        return Err(PlanStatus::NeedsApproval);
     }
     let statements = statements(analysis).into_iter();
     let statements: Vec<Statement> = statements

@@ -61,6 +61,8 @@ pub struct Predicted {
     pub assessment: Option<Assessment>,
     /// The decision, or the refusal.
     pub decision: Result<Decision, Error>,
+    /// Whether reads of its tables would run without anybody's approval.
+    pub reads_run_at_once: bool,
 }
 
 /// A webhook that is notified of events on a target.
@@ -121,9 +123,7 @@ pub fn resolve(
     let resolved = |operation: Operation| {
         let workflow = policies.workflow(&target, operation).cloned();
         let reads = auto.as_ref().is_some_and(|a| {
-            operation == Operation::ExecuteSelect
-                && a.threshold.is_some()
-                && a.allowance.allow_read_only
+            operation == Operation::ExecuteSelect && a.lets_reads_through()
         });
         let (preview, reason) = match &workflow {
             None => (Preview::Deny, "no_matching_workflow"),
@@ -194,6 +194,7 @@ pub(super) fn predict(
                 analysis: None,
                 assessment: None,
                 decision: Err(error),
+                reads_run_at_once: false,
             });
         }
     };
@@ -230,5 +231,6 @@ pub(super) fn predict(
         analysis: Some(analysis),
         assessment: is_allowed.then(|| decision::assess(&active.policies, &facts)),
         decision,
+        reads_run_at_once: decision::reads_run_at_once(&active.policies, &facts),
     })
 }

@@ -171,7 +171,7 @@ async function preview(database, environment, sql, form, signal) {
 function planned(impact) {
   const sizes = new Map(impact.tables.map((t) => [t.name, t.estimated_rows]));
   if (impact.explain) return impact.explain.map((one) => (one.error ? h("p", { class: "banner warn" }, "The database could not plan this: ", one.error) : planTree(one, sizes)));
-  const why = { timeout: "no agent explained it in time", unavailable: "no agent is online for this database", busy: "too many statements are being explained; try again", disabled: "plans are off for this workflow", forbidden: "it is for those who may see the tables (request.view)" }[impact.explain_status];
+  const why = { timeout: "no agent explained it in time", unavailable: "no agent is online for this database", busy: "too many statements are being explained; try again", disabled: "plans are off for this workflow", forbidden: "it is for those who may see tables and results (request.view, result.view)", needs_approval: "reads need an approval here, and a plan tells of rows; it is shown once the request is submitted" }[impact.explain_status];
   return h("p", { class: "muted" }, `No plan: ${why || "it would be refused"}.`);
 }
 

@@ -349,9 +349,15 @@ test("a plan is a tree, and its expensive part is marked, for every database", a
 
 test("the plan of a statement is shown before it is requested", async () => {
   const { page, finish } = await window("requester", "/new");
-  await page.getByLabel("Database and environment").selectOption("shop/production");
+  const where = page.getByLabel("Database and environment");
+  await where.selectOption("shop/production");
   await page.getByLabel("SQL").fill("UPDATE customers SET active = 0 WHERE id = 42");
   await page.getByText("1 of group approvers").waitFor(SLOW);
+  await page.getByRole("button", { name: "Show the plan" }).click();
+  await page.getByText("No plan: reads need an approval here").waitFor(SLOW);
+  // In development a read asks nobody.
+  await where.selectOption("shop/development");
+  await page.getByText("No plan:").waitFor({ state: "detached", ...SLOW });
   await page.getByRole("button", { name: "Show the plan" }).click();
   await page.getByText("SEARCH customers USING INTEGER PRIMARY KEY").waitFor(SLOW);
   await page.getByLabel("SQL").fill("DELETE FROM customers");

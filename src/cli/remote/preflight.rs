@@ -236,7 +236,12 @@ fn plans(impact: &Value) -> String {
         Some("unavailable") => "no agent is online for this database",
         Some("busy") => "too many statements are being explained; try again",
         Some("disabled") => "the workflow has statements not explained",
-        Some("forbidden") => "it is for those who may see the tables (request.view)",
+        Some("forbidden") => {
+            "it is for those who may see tables and results (request.view, result.view)"
+        }
+        Some("needs_approval") => {
+            "reads need an approval here; it is shown once a request is submitted"
+        }
         // What would be refused is not sent to a database, and its reason stands above.
         _ => return String::new(),
     };

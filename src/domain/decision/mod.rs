@@ -13,7 +13,7 @@ use crate::domain::policy::workflow::Workflow;
 use crate::domain::request::Opening;
 use crate::domain::risk::{self, Risk};
 use crate::domain::risk_level::{Allowance, RiskLevel};
-use crate::domain::sql::{Class, Finding, RuleAction};
+use crate::domain::sql::{Class, DialectFact, Finding, RuleAction};
 use crate::error::Error;
 use serde_json::json;
 
@@ -136,6 +136,27 @@ pub fn decide(policies: &Policies, facts: &Facts, operation: Operation) -> Resul
         risk: risk.level,
         passed: passed.filter(|p| p.classifier || p.reviewer),
     })
+}
+
+/// Whether reads of the tables of a text would run without anybody's approval. Where an auto-approval lets them through,
+/// not those of unknown dialect and not those that call what the text calls, where nobody knows what it does.
+pub fn reads_run_at_once(policies: &Policies, facts: &Facts) -> bool {
+    let target = &facts.target;
+    let Some(workflow) = policies.workflow(target, Operation::ExecuteSelect) else {
+        return false;
+    };
+    if workflow.steps.is_empty() {
+        return true;
+    }
+    let review = policies.review(target);
+    let is_known = facts.sql.as_ref().is_some_and(|sql| {
+        sql.dialect != Some(DialectFact::Any)
+            && risk::unknown_functions(sql, &review).next().is_none()
+    });
+    is_known
+        && policies
+            .auto_approve(target)
+            .is_some_and(AutoApprove::lets_reads_through)
 }
 
 /// What is known of a text before anything is decided about it.

@@ -23,6 +23,11 @@ impl AutoApprove {
         }
     }
 
+    /// Whether a read needs no approval, whatever tables it names.
+    pub fn lets_reads_through(&self) -> bool {
+        self.allowance.allow_read_only && self.lets_through(RiskLevel::Low)
+    }
+
     /// Whether a request of that risk needs no approval. What is unknown or could not be computed always needs one.
     pub fn lets_through(&self, level: RiskLevel) -> bool {
         let known = level < RiskLevel::Unknown;

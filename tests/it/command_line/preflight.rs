@@ -339,7 +339,7 @@ fn the_command_shows_the_plan_that_an_agent_brings() {
     agent.poll();
     let run = |more: &[&str]| {
         let mut call = vec!["preflight", "SELECT * FROM items WHERE id = 1", "-e"];
-        call.push("production");
+        call.push("development");
         call.extend(more);
         console.run(Some(&mine), &call).is(0).out
     };

@@ -214,23 +214,17 @@ pub fn what_was_approved_runs_and_is_read(served: &Served) {
     assert_eq!(ids.len(), 1);
 }
 
-pub fn a_preflight_shows_the_plan_of_the_database(served: &Served) {
+pub fn reviewers_see_the_plan_of_the_database(served: &Served) {
     prepared(served);
-    let body = json!({
-        "database": "shop", "environment": "production", "explain_timeout_ms": 30_000,
-        "sql": "SELECT id FROM t; DELETE FROM t WHERE id = 7",
+    let sql = "SELECT id FROM t; DELETE FROM t WHERE id = 7";
+    let request = served.server.requester().submit("production", sql);
+    let context = || request.by.show(&request).is(200).json["context"].clone();
+    let mut last = context();
+    eventually("it is explained", || {
+        last = context();
+        last["status"] != "collecting"
     });
-    let requester = served.server.requester();
-    let impact = || {
-        let answer = requester.post("/api/preflight", &body).is(200);
-        answer.json["impact"].clone()
-    };
-    let mut last = impact();
-    eventually("the agent is online", || {
-        last = impact();
-        last["explain_status"] != "unavailable"
-    });
-    assert_eq!(last["explain_status"], "ready", "{last}");
+    assert_eq!(last["status"], "ready", "{last}");
     let explained = last["explain"].as_array().unwrap();
     assert_eq!(explained.len(), 2, "{last}");
     for one in explained {
@@ -241,8 +235,8 @@ pub fn a_preflight_shows_the_plan_of_the_database(served: &Served) {
 }
 
 #[test]
-fn a_preflight_shows_the_plan_of_sqlite() {
-    a_preflight_shows_the_plan_of_the_database(&Served::start(sqlite(), 60));
+fn reviewers_see_the_plan_of_sqlite() {
+    reviewers_see_the_plan_of_the_database(&Served::start(sqlite(), 60));
 }
 
 pub fn cancelling_a_request_ends_its_statement(served: &Served, endless: &Endless) {

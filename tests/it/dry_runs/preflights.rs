@@ -19,6 +19,12 @@ fn begin(person: &Person, sql: &str) -> Waiting {
     person.begin("POST", "/api/preflight", &json, body.as_bytes())
 }
 
+/// Nobody is asked for a read in production.
+fn reads_run_at_once() -> String {
+    let reads = "[[workflows]]\nenvironment = \"production\"\noperations = [\"execute_select\"]\n";
+    format!("{SHOP}{reads}")
+}
+
 fn impact(person: &Person, sql: &str, more: Value) -> Value {
     let answer = person.post("/api/preflight", &body(sql, more)).is(200);
     answer.json["impact"].clone()
@@ -26,7 +32,7 @@ fn impact(person: &Person, sql: &str, more: Value) -> Value {
 
 #[test]
 fn a_preflight_waits_for_its_plans_and_leaves_nothing() {
-    let s = Server::shop();
+    let s = Server::with(&reads_run_at_once());
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     agent.poll();
     let poll = agent.begin_poll(30);
@@ -62,7 +68,7 @@ fn a_preflight_waits_for_its_plans_and_leaves_nothing() {
 
 #[test]
 fn a_preflight_that_no_agent_explains_says_why() {
-    let s = Server::shop();
+    let s = Server::with(&reads_run_at_once());
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     let nobody = impact(&requester, UPDATE, json!({}));
     assert_eq!(
@@ -110,7 +116,7 @@ fn what_cannot_be_requested_is_sent_to_no_database() {
         "environment = \"staging\"\n",
         "environment = \"staging\"\nexplain = false\n",
     );
-    let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\"]\n";
+    let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\", \"request.view\"]\n";
     let s = Server::with(&format!("{silent}{blind}"));
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     agent.poll();
@@ -126,7 +132,7 @@ fn what_cannot_be_requested_is_sent_to_no_database() {
         assert_eq!(impact["explain"], Value::Null);
         assert!(offered(&agent).is_empty(), "{sql}");
     }
-    // A plan tells what tables hold.
+    // A plan tells what tables hold, which is for those who may read results.
     let blind = s.person("blind", &["blind"]);
     assert_eq!(
         impact(&blind, UPDATE, json!({}))["explain_status"],
@@ -143,8 +149,36 @@ fn what_cannot_be_requested_is_sent_to_no_database() {
 }
 
 #[test]
+fn a_plan_is_for_those_who_could_read_without_asking() {
+    let entry = |keys: &str| {
+        format!("{SHOP}[[auto_approve]]\nenvironment = \"production\"\nrisk = \"low\"\n{keys}")
+    };
+    let (waits, runs) = ("needs_approval", "timeout");
+    let any = SHOP.replace("dialect = \"postgresql\"\n", "");
+    let any = any + &entry("")[SHOP.len()..];
+    for (toml, sql, status) in [
+        (SHOP.to_owned(), UPDATE, waits),
+        (SHOP.to_owned(), "SELECT * FROM items", waits),
+        (reads_run_at_once(), UPDATE, runs),
+        (entry(""), UPDATE, runs),
+        (entry(""), "SELECT * FROM items", runs),
+        // Reads that call it wait for somebody.
+        (entry(""), "UPDATE items SET price = peek(1) WHERE id = 1", waits),
+        (entry("allow_read_only = false\n"), UPDATE, waits),
+        (entry("").replace("\"low\"", "\"none\""), UPDATE, waits),
+        (any, UPDATE, waits),
+    ] {
+        let s = Server::with(&toml);
+        s.agent("agent-1").poll();
+        let impact = impact(&s.requester(), sql, json!({"explain_timeout_ms": 0}));
+        assert_eq!(impact["explain_status"], status, "{sql}: {impact}\n{toml}");
+        assert_eq!(impact["explain"], Value::Null);
+    }
+}
+
+#[test]
 fn one_person_waits_for_two_preflights_at_most() {
-    let s = Server::shop();
+    let s = Server::with(&reads_run_at_once());
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     agent.poll();
     let first = [begin(&requester, UPDATE), begin(&requester, UPDATE)];
@@ -184,7 +218,7 @@ fn one_person_waits_for_two_preflights_at_most() {
 
 #[test]
 fn plans_of_preflight_come_from_the_agent_that_claimed_it() {
-    let s = Server::shop();
+    let s = Server::with(&reads_run_at_once());
     let elsewhere = s
         .agent("agent-2")
         .serving(json!({"databases": ["shop"], "environments": ["staging"]}));

@@ -1,12 +1,15 @@
 //! How MySQL or MariaDB would go about a statement, without running it, and without a word of what its rows hold.
 
 use super::session::{MySqlDeadline, MySqlStop};
-use super::{ANSWER_WITHIN, MySql, one_statement, plan as shown, views};
+use super::{MySql, one_statement, plan as shown, views};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
+use std::time::Duration;
 
 /// Longest time for one statement, in seconds.
 const EXPLAIN_SECS_MAX: u64 = 5;
+/// How long the server may say nothing: it looks at its own limit only between two steps.
+const EXPLAIN_ANSWER_WITHIN: Duration = Duration::from_secs(EXPLAIN_SECS_MAX + 1);
 
 /// Why there is no plan.
 const UNKNOWN_CALLS: &str = "no plan is made: the server may call functions of a statement and of its views for it, and not \
@@ -41,7 +44,7 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     let Some(tables) = tables_of_computing(sql) else {
         return failed(UNKNOWN_CALLS);
     };
-    let mut session = mysql.connect(watch, Some(ANSWER_WITHIN))?;
+    let mut session = mysql.connect(watch, Some(EXPLAIN_ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;
     session.wait_briefly(watch)?;
     mysql.limit_time(&mut session, watch)?;
@@ -65,6 +68,8 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     let rows = match session.ask(&explained, watch) {
         // An error that quotes values is one of values that were read.
         Err(MySqlStop::Failed(_)) if watch.quoted().is_some() => return Ok(shown::of_rows()),
+        // How long the server computes may hang on values as well.
+        Err(_) if watch.is_late() && watch.cancel.asked().is_none() => return Ok(shown::of_rows()),
         answer => answer?,
     };
     session.own("ROLLBACK", watch)?;

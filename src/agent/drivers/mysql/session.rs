@@ -65,7 +65,8 @@ impl MySqlDeadline {
         quoted.clone()
     }
 
-    fn is_late(&self) -> bool {
+    /// Whether the time of the job is over.
+    pub(super) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 

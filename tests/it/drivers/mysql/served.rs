@@ -31,8 +31,8 @@ fn mysql_runs_what_was_approved() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
-fn a_preflight_shows_the_plan_of_mysql() {
-    served::a_preflight_shows_the_plan_of_the_database(&Served::start(mysql(), 60));
+fn reviewers_see_the_plan_of_mysql() {
+    served::reviewers_see_the_plan_of_the_database(&Served::start(mysql(), 60));
 }
 
 #[test]

@@ -23,8 +23,8 @@ fn postgres_runs_what_was_approved() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
-fn a_preflight_shows_the_plan_of_postgres() {
-    served::a_preflight_shows_the_plan_of_the_database(&Served::start(postgres(), 60));
+fn reviewers_see_the_plan_of_postgres() {
+    served::reviewers_see_the_plan_of_the_database(&Served::start(postgres(), 60));
 }
 
 #[test]
