@@ -2,7 +2,8 @@
 //!
 //! The lists are the databases' own: `tests/sql/catalogue.sh` writes them from the catalogues of PostgreSQL, MariaDB
 //! and SQLite, and a test writes them again and compares. What a catalogue cannot say stands here: volatile functions
-//! of PostgreSQL that only look, names of newer versions, of MySQL, and of what is written with keywords. A function
+//! of PostgreSQL that only look, names of newer versions, of MySQL, and of what is written with keywords. In the dialect
+//! of MySQL only what both servers have is known here; the agent knows which of them it asks. A function
 //! that is neither here nor in `functions` may do anything, and its call is never approved by risk alone.
 
 use super::dangerous::{DESCRIBING_PRAGMAS, is_dangerous};
@@ -161,18 +162,14 @@ const POSTGRES_MORE: &[&str] = &[
     "xmltable",
 ];
 
-/// Written with keywords, or of MySQL only; sorted.
+/// Written with keywords, or of both servers and not published by MariaDB; sorted.
 const MYSQL_MORE: &[&str] = &[
-    "any_value",
     "ascii",
-    "asymmetric_derive",
     "avg",
-    "bin_to_uuid",
     "bit_count",
     "cast",
     "char",
     "charset",
-    "contains",
     "convert",
     "cume_dist",
     "current_date",
@@ -182,30 +179,19 @@ const MYSQL_MORE: &[&str] = &[
     "current_user",
     "date",
     "day",
-    "format_bytes",
-    "format_pico_time",
     "geometrycollection",
     "get_format",
-    "grouping",
     "hour",
     "if",
     "insert",
     "interval",
-    "is_uuid",
-    "json_schema_valid",
-    "json_schema_validation_report",
-    "json_storage_free",
-    "json_storage_size",
     "json_table",
-    "lastval",
     "left",
     "linestring",
     "localtime",
     "localtimestamp",
     "match",
     "mbrcontains",
-    "mbrcoveredby",
-    "mbrcovers",
     "mbrdisjoint",
     "mbrequals",
     "mbrintersects",
@@ -219,19 +205,86 @@ const MYSQL_MORE: &[&str] = &[
     "multipolygon",
     "point",
     "polygon",
-    "ps_current_thread_id",
-    "ps_thread_id",
-    "regexp_like",
     "repeat",
     "replace",
     "right",
-    "roles_graphml",
     "row",
     "row_number",
     "schema",
     "second",
-    "statement_digest",
-    "statement_digest_text",
+    "st_area",
+    "st_asbinary",
+    "st_asgeojson",
+    "st_astext",
+    "st_aswkb",
+    "st_aswkt",
+    "st_buffer",
+    "st_centroid",
+    "st_contains",
+    "st_convexhull",
+    "st_crosses",
+    "st_difference",
+    "st_dimension",
+    "st_disjoint",
+    "st_distance",
+    "st_distance_sphere",
+    "st_endpoint",
+    "st_envelope",
+    "st_equals",
+    "st_exteriorring",
+    "st_geomcollfromtext",
+    "st_geomcollfromwkb",
+    "st_geometrycollectionfromtext",
+    "st_geometrycollectionfromwkb",
+    "st_geometryfromtext",
+    "st_geometryfromwkb",
+    "st_geometryn",
+    "st_geometrytype",
+    "st_geomfromgeojson",
+    "st_geomfromtext",
+    "st_geomfromwkb",
+    "st_interiorringn",
+    "st_intersection",
+    "st_intersects",
+    "st_isclosed",
+    "st_isempty",
+    "st_issimple",
+    "st_length",
+    "st_linefromtext",
+    "st_linefromwkb",
+    "st_linestringfromtext",
+    "st_linestringfromwkb",
+    "st_mlinefromtext",
+    "st_mlinefromwkb",
+    "st_mpointfromtext",
+    "st_mpointfromwkb",
+    "st_mpolyfromtext",
+    "st_mpolyfromwkb",
+    "st_multilinestringfromtext",
+    "st_multilinestringfromwkb",
+    "st_multipointfromtext",
+    "st_multipointfromwkb",
+    "st_multipolygonfromtext",
+    "st_multipolygonfromwkb",
+    "st_numgeometries",
+    "st_numinteriorrings",
+    "st_numpoints",
+    "st_overlaps",
+    "st_pointfromtext",
+    "st_pointfromwkb",
+    "st_pointn",
+    "st_polyfromtext",
+    "st_polyfromwkb",
+    "st_polygonfromtext",
+    "st_polygonfromwkb",
+    "st_srid",
+    "st_startpoint",
+    "st_symdifference",
+    "st_touches",
+    "st_union",
+    "st_within",
+    "st_x",
+    "st_y",
     "sysdate",
     "time",
     "timestamp",
@@ -242,16 +295,116 @@ const MYSQL_MORE: &[&str] = &[
     "utc_date",
     "utc_time",
     "utc_timestamp",
-    "uuid_timestamp",
-    "uuid_to_bin",
-    "uuid_v4",
-    "uuid_v7",
-    "validate_password_strength",
-    "value",
     "values",
     "week",
     "weight_string",
     "year",
+];
+
+/// Functions of MySQL that not every MariaDB has, where such a name can be somebody's own; sorted.
+const OF_MYSQL: &[&str] = &[
+    "any_value",
+    "bin_to_uuid",
+    "format_bytes",
+    "format_pico_time",
+    "grouping",
+    "is_uuid",
+    "json_schema_valid",
+    "json_schema_validation_report",
+    "json_storage_free",
+    "json_storage_size",
+    "mbrcoveredby",
+    "mbrcovers",
+    "ps_current_thread_id",
+    "ps_thread_id",
+    "regexp_like",
+    "roles_graphml",
+    "st_buffer_strategy",
+    "st_collect",
+    "st_frechetdistance",
+    "st_geohash",
+    "st_geomcollfromtxt",
+    "st_hausdorffdistance",
+    "st_isvalid",
+    "st_latfromgeohash",
+    "st_latitude",
+    "st_lineinterpolatepoint",
+    "st_lineinterpolatepoints",
+    "st_longfromgeohash",
+    "st_longitude",
+    "st_makeenvelope",
+    "st_numinteriorring",
+    "st_pointatdistance",
+    "st_pointfromgeohash",
+    "st_simplify",
+    "st_swapxy",
+    "st_transform",
+    "st_validate",
+    "statement_digest",
+    "statement_digest_text",
+    "uuid_to_bin",
+    "validate_password_strength",
+];
+
+/// Functions of MariaDB that not every MySQL has, where such a name can be somebody's own; sorted.
+const OF_MARIADB: &[&str] = &[
+    "add_months",
+    "binlog_gtid_pos",
+    "chr",
+    "column_check",
+    "column_exists",
+    "column_json",
+    "column_list",
+    "concat_operator_oracle",
+    "contains",
+    "crc32c",
+    "decode",
+    "decode_histogram",
+    "decode_oracle",
+    "des_decrypt",
+    "des_encrypt",
+    "encode",
+    "encrypt",
+    "json_compact",
+    "json_detailed",
+    "json_equals",
+    "json_exists",
+    "json_loose",
+    "json_normalize",
+    "json_query",
+    "json_schema_valid",
+    "lastval",
+    "lengthb",
+    "lpad_oracle",
+    "ltrim_oracle",
+    "master_gtid_wait",
+    "median",
+    "natural_sort_key",
+    "nvl",
+    "nvl2",
+    "old_password",
+    "password",
+    "percentile_cont",
+    "percentile_disc",
+    "replace_oracle",
+    "rpad_oracle",
+    "rtrim_oracle",
+    "schemas",
+    "sformat",
+    "st_boundary",
+    "st_isring",
+    "st_pointonsurface",
+    "st_relate",
+    "substr_oracle",
+    "sys_guid",
+    "to_char",
+    "trim_oracle",
+    "uuid_v4",
+    "uuid_v7",
+    "value",
+    "wsrep_last_seen_gtid",
+    "wsrep_last_written_gtid",
+    "wsrep_sync_wait_upto_gtid",
 ];
 
 /// Of newer versions and of the extensions that are compiled in; sorted.
@@ -353,8 +506,8 @@ fn names(catalogue: &'static str, more: &'static [&'static str]) -> HashMap<&'st
 pub(super) fn is_pure(name: &str, dialect: Dialect) -> bool {
     let listed = match dialect {
         Dialect::Postgres => POSTGRES.get(name) == Some(&Volatility::Looks),
-        // The spatial functions are many, and all of them only compute.
-        Dialect::MySql => MYSQL.contains_key(name) || name.starts_with("st_"),
+        // Which of the two servers runs it is known to the agent alone.
+        Dialect::MySql => MYSQL.contains_key(name) && OF_MARIADB.binary_search(&name).is_err(),
         Dialect::Sqlite => {
             let pragma = name.strip_prefix("pragma_");
             SQLITE.contains_key(name)
@@ -362,6 +515,16 @@ pub(super) fn is_pure(name: &str, dialect: Dialect) -> bool {
         }
     };
     listed && !is_dangerous(name)
+}
+
+/// Whether the function `name` (lower case) is one of MySQL's own, not one of every MariaDB, and has no side effects.
+pub fn computes_on_mysql(name: &str) -> bool {
+    OF_MYSQL.binary_search(&name).is_ok() && !is_dangerous(name)
+}
+
+/// The same of MariaDB and every MySQL.
+pub fn computes_on_mariadb(name: &str) -> bool {
+    OF_MARIADB.binary_search(&name).is_ok() && !is_dangerous(name)
 }
 
 /// Whether PostgreSQL computes the function once for a statement: it is immutable or stable.
@@ -394,6 +557,8 @@ mod tests {
             POSTGRES_DOUBTFUL,
             POSTGRES_MORE,
             MYSQL_MORE,
+            OF_MYSQL,
+            OF_MARIADB,
             SQLITE_MORE,
         ] {
             assert!(list.is_sorted(), "{list:?}");
@@ -416,12 +581,33 @@ mod tests {
         assert!(unjudged.is_empty(), "{unjudged:?}");
     }
 
+    /// On the other server the name can be somebody's own.
+    #[test]
+    fn a_function_of_one_server_computes_there_alone() {
+        for (name, of_mysql) in [
+            ("bin_to_uuid", true),
+            ("st_latitude", true),
+            ("nvl", false),
+            ("to_char", false),
+        ] {
+            assert!(!is_pure(name, Dialect::MySql), "{name}");
+            assert_eq!(computes_on_mysql(name), of_mysql, "{name}");
+            assert_eq!(computes_on_mariadb(name), !of_mysql, "{name}");
+        }
+        assert!(is_pure("st_distance", Dialect::MySql));
+        assert!(!is_pure("st_recalc", Dialect::MySql));
+    }
+
     #[test]
     fn dangerous_functions_are_never_pure() {
         for name in NAMES {
             for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
                 assert!(!is_pure(name, dialect), "{name}");
             }
+            assert!(
+                !computes_on_mysql(name) && !computes_on_mariadb(name),
+                "{name}"
+            );
         }
         for name in ["abs", "count", "lower", "coalesce"] {
             for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {

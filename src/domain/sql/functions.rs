@@ -8,9 +8,9 @@
 //! What no list can know: a function that somebody defined may write. Such a call stays a query, which the agent runs
 //! in a read-only transaction, but it is not approved by risk alone; see `catalogue`.
 
-use super::catalogue;
 use super::dangerous::{DESCRIBING_PRAGMAS, is_dangerous};
 use super::token::{StatementTokens, TokenKind};
+use super::{catalogue, lex};
 use crate::domain::dialect::Dialect;
 use std::collections::BTreeSet;
 
@@ -73,6 +73,25 @@ pub(super) fn spaced_calls(stmt: &StatementTokens<'_>) -> BTreeSet<String> {
         .map(|i| stmt.text(i).to_ascii_lowercase())
         .filter(|name| OWN_WITHOUT_SPACE.binary_search(&name.as_str()).is_ok())
         .collect()
+}
+
+/// The names in `sql` before a parenthesis, in lower case, whatever they are: functions, but tables and keywords too; `None`
+/// where it cannot be read with certainty.
+pub fn names_before_parentheses(sql: &str, dialect: Dialect) -> Option<BTreeSet<String>> {
+    let lexed = lex::lex(sql, dialect);
+    if lexed.lex_error.is_some() {
+        return None;
+    }
+    let mut names = BTreeSet::new();
+    for stmt in lexed.stmts() {
+        let is_name = |i: &usize| {
+            matches!(stmt.kind(*i), Some(TokenKind::Word | TokenKind::Quoted))
+                && stmt.kind(i + 1) == Some(TokenKind::Open)
+        };
+        let found = (0..stmt.toks.len()).filter(is_name);
+        names.extend(found.map(|i| stmt.name(i).to_lowercase()));
+    }
+    Some(names)
 }
 
 /// The first thing in a statement that makes even a query a write: why, and the token it is.

@@ -58,7 +58,9 @@ pub use analysis::{
     Analysis, Category, Class, DdlFacts, InputError, Redacted, StatementClass, StatementFacts,
 };
 pub use any::analyze_any;
+pub use catalogue::{computes_on_mariadb, computes_on_mysql};
 pub use characters::{escaped, escaped_exactly, shows_nothing};
+pub use functions::names_before_parentheses;
 pub use limits::{
     CHAIN_MAX, SHORT_TEXT_BYTES_MAX, STACK_BYTES, STATEMENTS_MAX, TEXT_BYTES_MAX, WORD_RUN_MAX,
 };

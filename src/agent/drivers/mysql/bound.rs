@@ -2,10 +2,11 @@
 //! transactional tables without triggers and without keys that pass a change on, where nothing is called that might
 //! change rows itself. These databases count nothing else; what the agent's user cannot see is not provable either.
 
+use super::calls::first_unknown;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use super::tables::{KnownTables, TableFacts};
 use crate::agent::drivers::DriverJob;
-use crate::agent::drivers::guard::{self, Reading};
+use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
 
 /// Opens the refusal of an execution.
@@ -33,8 +34,11 @@ pub(super) fn provable(
         let Some(reading) = reading.filter(|reading| !reading.tables.is_empty()) else {
             return unprovable("the tables of a statement cannot be determined".to_owned());
         };
-        if let Some(why) = hidden(&reading) {
-            return unprovable(why);
+        if let Some(name) = first_unknown(session, sql, &reading, watch)? {
+            return unprovable(format!("rows that `{name}` may change are not counted"));
+        }
+        if !reading.plain {
+            return unprovable("a statement may do more than its words show".to_owned());
         }
         let keys_matter = first != "INSERT" || sql.to_ascii_lowercase().contains("duplicate");
         for table in &reading.tables {
@@ -45,14 +49,6 @@ pub(super) fn provable(
         }
     }
     Ok(())
-}
-
-/// Why a statement may change rows that its own count does not have.
-fn hidden(reading: &Reading) -> Option<String> {
-    if let Some(name) = reading.unknown_functions.first() {
-        return Some(format!("rows that `{name}` may change are not counted"));
-    }
-    (!reading.plain).then(|| "a statement may do more than its words show".to_owned())
 }
 
 /// Why what a change of `table` brings about is not counted.

@@ -1,7 +1,7 @@
 //! How MySQL or MariaDB would go about a statement, without running it, and without a word of what its rows hold.
 
 use super::session::{MySqlDeadline, MySqlStop};
-use super::{MySql, one_statement, plan as shown, views};
+use super::{MySql, calls, one_statement, plan as shown, views};
 use crate::agent::drivers::{Cancel, PLAN_BYTES_MAX, cut, guard};
 use crate::domain::dialect::Dialect;
 use std::time::Duration;
@@ -22,15 +22,6 @@ pub(super) fn explain(mysql: &MySql, sql: &str, cancel: &Cancel) -> Result<Strin
     plan(mysql, sql, &watch).map_err(|stop| cut(watch.why(stop)))
 }
 
-/// The tables of `sql`, where nothing that it calls itself could change rows, which would stay where they cannot roll back,
-/// or tell of them: the server calls while it plans.
-fn tables_of_computing(sql: &str) -> Option<Vec<String>> {
-    let reading = guard::readings(&[sql.to_owned()], Dialect::MySql);
-    let reading = reading.into_iter().flatten().next();
-    let computes = reading.filter(|one| one.plain && one.unknown_functions.is_empty());
-    computes.map(|one| one.tables)
-}
-
 fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySqlStop> {
     let failed = |message: &str| Err(MySqlStop::Failed(message.to_owned()));
     if sql.contains('\0') {
@@ -41,14 +32,20 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     if !reads && !matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE") {
         return failed("MySQL has no plan for a statement of this kind");
     }
-    let Some(tables) = tables_of_computing(sql) else {
+    // What it calls itself must not change rows, which would stay where they cannot roll back, nor tell of them: the server
+    // calls while it plans.
+    let reading = guard::readings(&[sql.to_owned()], Dialect::MySql);
+    let reading = reading.into_iter().flatten().next();
+    let Some(reading) = reading.filter(|one| one.plain) else {
         return failed(UNKNOWN_CALLS);
     };
     let mut session = mysql.connect(watch, Some(EXPLAIN_ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;
     session.wait_briefly(watch)?;
     mysql.limit_time(&mut session, watch)?;
-    if !views::only_compute(&mut session, &tables, watch)? {
+    if calls::first_unknown(&mut session, sql, &reading, watch)?.is_some()
+        || !views::only_compute(&mut session, &reading.tables, watch)?
+    {
         return failed(UNKNOWN_CALLS);
     }
     // MariaDB runs a subquery that it holds for cheap while it plans.

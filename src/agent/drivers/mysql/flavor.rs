@@ -1,5 +1,6 @@
 //! What MySQL and MariaDB are asked in different words, all in one place.
 
+use crate::domain::sql::{computes_on_mariadb, computes_on_mysql};
 use std::time::Duration;
 
 /// Which of the two a server is.
@@ -55,6 +56,14 @@ impl MySqlFlavor {
         match self {
             MySqlFlavor::MariaDb => Some("SELECT @@in_transaction"),
             MySqlFlavor::MySql => None,
+        }
+    }
+
+    /// Whether `function`, which not both servers have, is one of this server's own that does nothing but compute.
+    pub(super) fn computes(self, function: &str) -> bool {
+        match self {
+            MySqlFlavor::MariaDb => computes_on_mariadb(function),
+            MySqlFlavor::MySql => computes_on_mysql(function),
         }
     }
 

@@ -6,6 +6,7 @@
 //! was committed on the way (`transaction`) and tables that cannot roll back (MyISAM) are named in the outcome.
 
 mod bound;
+mod calls;
 mod describe;
 mod explain;
 mod flavor;

@@ -15,6 +15,7 @@ use crate::agent::drivers::rehearsal::{
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
 use crate::domain::dialect::Dialect;
+use crate::domain::sql::unknown_calls;
 use std::time::Duration;
 
 /// Opens a refusal.
@@ -159,10 +160,12 @@ fn refuse_more_than_computing(
         let mut next = || texts.next().flatten();
         let (column, what, text) = (next(), next().unwrap_or_default(), next());
         if taken(&column) {
+            let text = text.unwrap_or_default();
+            let calls = unknown_calls(&text, Dialect::MySql).into_iter().flatten();
             all.push(SchemaExpression {
                 what,
-                text: text.unwrap_or_default(),
-                known: Vec::new(),
+                known: calls.filter(|name| session.kind.computes(name)).collect(),
+                text,
             });
         }
     }

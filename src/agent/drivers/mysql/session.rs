@@ -265,6 +265,11 @@ impl Session {
     }
 }
 
+/// `text` as a literal, for a session that reads as the analysis did.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 /// Modes with which the server reads text and writes values as it does without; all others are left out, those of later
 /// versions and names that stand for several among them.
 const KNOWN_MODES: [&str; 12] = [

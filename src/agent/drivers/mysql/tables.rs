@@ -1,6 +1,7 @@
 //! What the database says of tables that a write names: whether their engine can roll back, which triggers they have,
 //! which keys pass their changes on. What it does not let the agent's user see counts as unknown.
 
+use super::calls::first_unknown;
 use super::grants::Grants;
 use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
@@ -150,13 +151,15 @@ pub(super) fn revocable(
 ) -> Result<Vec<bool>, MySqlStop> {
     let mut tables = KnownTables::default();
     let mut all = Vec::with_capacity(plan.len());
-    for reading in guard::readings(plan, Dialect::MySql) {
+    let readings = guard::readings(plan, Dialect::MySql);
+    for (sql, reading) in plan.iter().zip(readings) {
         let plain = reading.filter(|one| {
-            one.plain
-                && one.unknown_functions.is_empty()
-                && (one.reads || ["insert", "update", "delete", "select"].contains(&one.kind))
+            one.plain && (one.reads || ["insert", "update", "delete", "select"].contains(&one.kind))
         });
-        let mut leaves_nothing = plain.is_some();
+        let mut leaves_nothing = match &plain {
+            Some(one) => first_unknown(session, sql, one, watch)?.is_none(),
+            None => false,
+        };
         for one in plain.iter().filter(|one| one.reads) {
             leaves_nothing &= views::only_compute(session, &one.tables, watch)?;
         }

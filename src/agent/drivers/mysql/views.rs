@@ -1,6 +1,7 @@
 //! What a statement runs by reading: a view may call a function, which may write, and the words of the statement do not
 //! show it.
 
+use super::calls::unknown_by_name;
 use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use crate::agent::drivers::guard;
@@ -59,7 +60,7 @@ pub(super) fn only_compute(
         }
         for reading in guard::readings(&texts, Dialect::MySql) {
             match reading {
-                Some(one) if one.reads && one.plain && one.unknown_functions.is_empty() => {
+                Some(one) if one.reads && one.plain && unknown_by_name(session, &one).is_none() => {
                     waiting.extend(one.tables.into_iter().map(|table| (table, false)));
                 }
                 _ => return Ok(false),

@@ -253,6 +253,36 @@ fn plan_of_a_write_calls_nothing_that_could_change_rows() {
     explain("DELETE FROM t WHERE id = abs(-1)").unwrap();
 }
 
+/// Of all of them only somebody's own exist here: other servers, later versions or none have functions of these names.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn a_function_named_like_another_servers_is_not_called() {
+    let place = made(&[
+        TABLE,
+        "CREATE TABLE log (id INTEGER) ENGINE = MyISAM",
+        "INSERT INTO t VALUES (1)",
+    ]);
+    for name in ["st_recalc", "bin_to_uuid", "uuid_v7"] {
+        place.done(&[&format!(
+            "CREATE FUNCTION {name}(a INTEGER) RETURNS INTEGER DETERMINISTIC \
+             BEGIN INSERT INTO log VALUES (a); RETURN a; END"
+        )]);
+        for sql in [
+            format!("UPDATE t SET id = 2 WHERE id = 1 AND {name}(1) > 0"),
+            format!("DELETE FROM t WHERE id = {name}(1)"),
+            format!("DELETE FROM t WHERE id = `{name}` (1)"),
+        ] {
+            let why = place.wall.explain(&place.driver, &sql, &Cancel::new());
+            assert!(
+                why.as_ref()
+                    .is_err_and(|why| why.contains("no plan is made")),
+                "{sql}: {why:?}"
+            );
+            assert_eq!(place.count("log"), 0, "{sql}");
+        }
+    }
+}
+
 /// MariaDB runs what a view calls while it plans a write, which no read-only transaction holds.
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
