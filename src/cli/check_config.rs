@@ -7,6 +7,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::domain::policy::Policies;
 use crate::domain::policy::on_call::{OnCallGroup, OnCallSource};
+use crate::domain::policy::workflow::Rehearse;
 use crate::error::counted;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,10 @@ fn remarks(config: &Config, drivers: &[&str]) -> Vec<(&'static str, String)> {
     let warnings = config.warnings.iter().map(ToString::to_string);
     let warnings = warnings.chain(undriven(policies, drivers));
     let now = Clock::system().now();
-    let notes = overridable(policies).into_iter().chain(groups(config));
+    let notes = overridable(policies)
+        .into_iter()
+        .chain(rehearsing(policies))
+        .chain(groups(config));
     let notes = notes.chain([audit_key(config)]);
     let notes = notes.chain(policies.on_call.iter().map(|group| on_call(group, now)));
     let notes = notes.map(|note| ("note", note));
@@ -121,6 +125,22 @@ fn overridable(policies: &Policies) -> Option<String> {
     (!ids.is_empty()).then(|| {
         format!(
             "workflows: a holder of `*` whom no step names may vote in {} (admin_override)",
+            ids.join(", ")
+        )
+    })
+}
+
+/// Workflows in which the count of a rehearsal tells of rows before anybody has agreed.
+fn rehearsing(policies: &Policies) -> Option<String> {
+    let workflows = policies.workflows.iter();
+    let ids: Vec<String> = workflows
+        .filter(|w| w.rehearse != Rehearse::Off && !w.steps.is_empty())
+        .map(|w| w.id())
+        .collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "workflows: who may make a request in {} can learn values of rows before anybody approves, by what a \
+             rehearsal counts (rehearse)",
             ids.join(", ")
         )
     })
@@ -261,6 +281,16 @@ mod tests {
                 alone(STEP),
                 Some("note: workflows: a holder of `*` whom no step names may vote in wf:*:*:"),
             ),
+            (
+                alone(&STEP.replace(
+                    "[[workflows]]\n",
+                    &format!("{STRICT}rehearse = \"on_request\"\n"),
+                )),
+                Some(
+                    "note: workflows: who may make a request in wf:*:*: can learn values of rows before",
+                ),
+            ),
+            (alone("[[workflows]]\nrehearse = \"on_request\"\n"), None),
             (
                 alone(&format!(
                     "[[workflows]]\n[[auth.role_bindings]]\nrole = \"readonly\"\ngroups = [\"dba\"]\n{PROVIDER}"
