@@ -4,9 +4,9 @@
 use super::walk::Walk;
 use crate::domain::dialect::Dialect;
 use sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, InTarget, JsonPathElem, ObjectName, ObjectNamePart, OrderByExpr, Subscript,
-    WindowFrameBound, WindowSpec, WindowType,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, InTarget, JsonPathElem, ObjectName, ObjectNamePart,
+    OrderByExpr, Subscript, WindowFrameBound, WindowSpec, WindowType,
 };
 
 impl Walk {
@@ -15,8 +15,12 @@ impl Walk {
         let mut at = expr;
         loop {
             at = match at {
-                Expr::BinaryOp { left, right, .. }
-                | Expr::AnyOp { left, right, .. }
+                Expr::BinaryOp { left, op, right } => {
+                    self.operator(op);
+                    self.expr(right);
+                    left
+                }
+                Expr::AnyOp { left, right, .. }
                 | Expr::AllOp { left, right, .. }
                 | Expr::IsDistinctFrom(left, right)
                 | Expr::IsNotDistinctFrom(left, right) => {
@@ -207,6 +211,18 @@ impl Walk {
     }
 
     /// `(value).name`: a field, or for PostgreSQL a call of the function `name`.
+    /// An operator of a schema that is not the server's own calls a function of somebody's.
+    fn operator(&mut self, operator: &BinaryOperator) {
+        let BinaryOperator::PGCustomBinaryOperator(parts) = operator else {
+            return;
+        };
+        if let [.., schema, name] = parts.as_slice()
+            && schema != "pg_catalog"
+        {
+            self.unknown_functions.insert(format!("{schema}.{name}"));
+        }
+    }
+
     fn field(&mut self, name: &Expr) {
         match name {
             Expr::Identifier(ident) if self.dialect == Dialect::Postgres => {
