@@ -122,9 +122,9 @@ pub fn resolve(
     let auto = policies.auto_approve(&target).cloned();
     let resolved = |operation: Operation| {
         let workflow = policies.workflow(&target, operation).cloned();
-        let reads = auto.as_ref().is_some_and(|a| {
-            operation == Operation::ExecuteSelect && a.lets_reads_through()
-        });
+        let reads = auto
+            .as_ref()
+            .is_some_and(|a| operation == Operation::ExecuteSelect && a.lets_reads_through());
         let (preview, reason) = match &workflow {
             None => (Preview::Deny, "no_matching_workflow"),
             Some(w) if w.steps.is_empty() => (Preview::AutoApproved, "empty_steps"),

@@ -290,7 +290,7 @@ test("the main pages look as on the pictures of docs/", async () => {
     await page.mouse.move(0, 0);
   };
   const compose = async (page) => {
-    await page.getByLabel("Database and environment").selectOption("shop/production");
+    await page.getByLabel("Database and environment").selectOption("shop/development");
     await page.getByLabel("Reason").fill("ticket 4499: prices of May");
     await page.getByLabel("SQL").fill("UPDATE products\n   SET price_cents = price_cents * 2\n WHERE id IN (5, 7, 9)");
     await page.getByRole("button", { name: "Show the plan" }).click();

@@ -116,7 +116,8 @@ fn what_cannot_be_requested_is_sent_to_no_database() {
         "environment = \"staging\"\n",
         "environment = \"staging\"\nexplain = false\n",
     );
-    let blind = "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\", \"request.view\"]\n";
+    let blind =
+        "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\", \"request.view\"]\n";
     let s = Server::with(&format!("{silent}{blind}"));
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     agent.poll();
@@ -163,7 +164,11 @@ fn a_plan_is_for_those_who_could_read_without_asking() {
         (entry(""), UPDATE, runs),
         (entry(""), "SELECT * FROM items", runs),
         // Reads that call it wait for somebody.
-        (entry(""), "UPDATE items SET price = peek(1) WHERE id = 1", waits),
+        (
+            entry(""),
+            "UPDATE items SET price = peek(1) WHERE id = 1",
+            waits,
+        ),
         (entry("allow_read_only = false\n"), UPDATE, waits),
         (entry("").replace("\"low\"", "\"none\""), UPDATE, waits),
         (any, UPDATE, waits),
