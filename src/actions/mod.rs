@@ -147,6 +147,8 @@ pub struct Settings {
     pub calls_per_minute: u32,
     /// The reign of this server, which execution tokens carry; 0 where there never was another.
     pub epoch: u64,
+    /// When the backup was made that the state comes from: another server may use its bucket since.
+    pub restored_from: Option<Timestamp>,
     /// What one person may take, and what must be left.
     pub quotas: quotas::Limits,
 }

@@ -117,7 +117,7 @@ fn execute(verb: Verb) -> Result<(), Failure> {
         Verb::Agent(options) => agent::run(&options.config),
         Verb::CheckConfig(options) => check_config::run(&options),
         Verb::Reload(options) => reload::run(&options.config),
-        Verb::Backup(options) => backup::back_up(&options),
+        Verb::Backup(options) => return backup::back_up(&options),
         Verb::Restore(options) => backup::restore(&options),
         Verb::Policy(PolicyVerb::Replay(options)) => policy::replay(&options),
         Verb::Policy(PolicyVerb::Test(options)) => policy::test(&options),

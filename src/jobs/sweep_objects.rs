@@ -4,7 +4,7 @@
 use super::JobState;
 use super::purge_requests::days_before;
 use crate::error::Error;
-use crate::objects::{ObjectMeta, Objects};
+use crate::objects::{LOCAL, ObjectMeta, Objects};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -67,7 +67,14 @@ fn is_removed(jobs: &JobState, objects: &dyn Objects, object: &ObjectMeta) -> Re
     let Some((_, execution)) = object.key.split_once('/') else {
         return Ok(false);
     };
-    if object.stored_at > old {
+    // What is younger than a state that was restored may be another server's, which goes on with the newer one.
+    let shared = (objects.backend() != LOCAL).then_some(app.settings.restored_from);
+    let youngest = shared.flatten().map_or(old, |restored| restored.min(old));
+    if object.stored_at > youngest {
+        return Ok(false);
+    }
+    // A server that does not hold the lease any more does not know what is needed.
+    if app.store.holds_lease() == Some(false) {
         return Ok(false);
     }
     // No report of this execution is handled meanwhile: it would write the object that is about to go.

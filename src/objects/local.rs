@@ -115,7 +115,7 @@ impl Local {
 
 impl Objects for Local {
     fn backend(&self) -> &'static str {
-        "local"
+        super::LOCAL
     }
 
     fn put(&self, key: &str, bytes: &[u8], _: Timestamp) -> Result<(), Error> {

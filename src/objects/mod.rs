@@ -16,6 +16,9 @@ pub use local::Local;
 pub use measured::Measured;
 pub use s3::S3;
 
+/// The backend of objects in a folder of this machine.
+pub const LOCAL: &str = "local";
+
 /// A place that keeps result objects. Keys are `<request id>/<execution id>`; an object is written whole or not at
 /// all. It is written again only by a report that repeats one that was not accepted.
 pub trait Objects: Send + Sync {

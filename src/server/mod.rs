@@ -308,6 +308,7 @@ fn app(
         result_row_bytes_max: options.result_row_bytes_max,
         calls_per_minute: config.process.calls_per_minute,
         epoch: second_machine::epoch(reign, state)?,
+        restored_from: state.restored_from(),
         quotas: quotas::Limits {
             pending_max: config.process.pending_requests_per_person,
             bytes_per_day: config.process.request_bytes_per_day,

@@ -1,5 +1,6 @@
 //! The state directory: made private, locked against a second server, and home of the keys.
 
+use crate::clock::Timestamp;
 use crate::crypto::{Keypair, PublicKey, hex, make_private_folder, write_private};
 use crate::error::Error;
 use crate::store::AuditKeys;
@@ -24,6 +25,9 @@ const LOCK: &str = "dbward.lock";
 pub const PUBLIC_KEY: &str = "signing.pub";
 /// What signs execution tokens.
 pub const SIGNING_KEY: &str = "signing.key";
+/// When the backup was made that this state comes from, RFC 3339: objects of a bucket that are younger may be another
+/// server's.
+const RESTORED: &str = "restored-from";
 /// Number of that server's process.
 const PID: &str = "server.pid";
 
@@ -99,6 +103,32 @@ impl StateDir {
         let path = self.path.join(PID);
         write_private(&path, std::process::id().to_string().as_bytes())
             .map_err(|e| Error::internal(format!("{}", path.display()), e))
+    }
+
+    /// Notes that the state is that of a backup made at `created_at`.
+    ///
+    /// # Errors
+    /// `internal` when the file cannot be written.
+    pub fn note_restored(&self, created_at: &str) -> Result<(), Error> {
+        let path = self.path.join(RESTORED);
+        write_private(&path, created_at.as_bytes())
+            .map_err(|e| Error::internal(format!("{}", path.display()), e))
+    }
+
+    /// When the backup was made that the state comes from, until somebody removes the note. One that cannot be read counts
+    /// as the oldest.
+    pub fn restored_from(&self) -> Option<Timestamp> {
+        let path = self.path.join(RESTORED);
+        if path.symlink_metadata().is_err() {
+            return None;
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        log::warn!(
+            "this state comes from a backup: objects in a bucket that are younger than it are left, even where nothing \
+             refers to them; remove {} once no other server uses the bucket",
+            path.display()
+        );
+        Some(Timestamp::parse(text.trim()).unwrap_or(Timestamp(0)))
     }
 
     /// Writes the key that agents check execution tokens with, for those who set an agent up.

@@ -256,6 +256,11 @@ impl Store {
         self.copy.get().map(CopyState::may_begin)
     }
 
+    /// Whether this server holds the lease at this moment; none where there is no second copy.
+    pub fn holds_lease(&self) -> Option<bool> {
+        self.copy.get().map(|copy| copy.replica.may_write())
+    }
+
     /// The log's last event that the copy has for certain, as of the last time that somebody asked.
     pub fn copied_head(&self) -> Option<LogHead> {
         self.copy.get().and_then(|copy| copy.lock().head.clone())

@@ -324,3 +324,28 @@ fn interrupted_restore_can_be_repeated_and_overwrites_nothing() {
     let (server, _) = Program::serve(new.path());
     server.stop();
 }
+
+#[test]
+fn restore_refuses_a_log_that_was_left_next_to_no_database() {
+    let (s, _dir, backup, _) = backed_up();
+    drop(s);
+    let new = settled(SHOP);
+    let config = new.path().join("server.toml");
+    let state = new.path().join("state");
+    fs::create_dir(&state).unwrap();
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let left = state.join(format!("dbward.db{suffix}"));
+        fs::write(&left, "of the old database").unwrap();
+        let done = dbward(&["restore"], &[&backup, Path::new("--config"), &config]);
+        let text = ended(&done, 1);
+        assert!(
+            text.contains(&format!("dbward.db{suffix} exists already")),
+            "{text}"
+        );
+        assert!(!state.join("dbward.db").exists() && !state.join("signing.key").exists());
+        fs::remove_file(left).unwrap();
+    }
+    let done = dbward(&["restore"], &[&backup, Path::new("--config"), &config]);
+    ended(&done, 0);
+    assert!(state.join("restored-from").exists());
+}

@@ -27,6 +27,12 @@ fn values<'u>(unit: &'u str, key: &str) -> Vec<&'u str> {
 }
 
 #[test]
+fn backup_of_a_machine_that_stands_by_does_not_fail() {
+    // `both_machines_have_checkpoint_files_and_take_over_from_each_other` holds the code.
+    assert_eq!(values(&unit(BACKUP), "SuccessExitStatus"), ["4"]);
+}
+
+#[test]
 fn units_run_commands_that_exist() {
     for (name, command) in UNITS {
         let unit = unit(name);

@@ -5,7 +5,7 @@ mod traces;
 
 use super::audit::found_out;
 use super::results::content;
-use crate::support::{OBJECTS, Request, SHOP, Server, Temp, verified};
+use crate::support::{Bucket, OBJECTS, Request, SHOP, Server, Temp, verified};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -314,6 +314,58 @@ fn orphaned_objects_go_and_all_others_stay() {
     assert_eq!(purged(&s, "object"), 2);
     assert!(results.join("notes.txt").exists());
     content(&s.requester(), &request).is(200);
+}
+
+/// A copy whose lease is over.
+struct Replaced;
+
+impl dbward::store::Replica for Replaced {
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
+    fn may_write(&self) -> bool {
+        false
+    }
+
+    fn sync(&self) -> Result<(), dbward::error::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn server_without_the_lease_removes_no_object() {
+    let s = short();
+    let results = s.state_dir().join("results");
+    let orphan = results
+        .join(dbward::crypto::uuid())
+        .join(dbward::crypto::uuid());
+    fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    fs::write(&orphan, b"{}").unwrap();
+    s.turn_only(3 * DAY);
+    let store = &s.inner().app().store;
+    store.replicate(std::sync::Arc::new(Replaced)).unwrap();
+    dbward::jobs::results(s.inner().job_state()).unwrap();
+    assert!(orphan.exists());
+}
+
+#[test]
+fn restored_state_leaves_objects_of_its_bucket_that_are_younger() {
+    let bucket = Bucket::start();
+    let s = Server::with(&format!("{SHOP}{}", bucket.section()));
+    let mark = s.state_dir().join("restored-from");
+    let s = s.restart_around(0, |_| fs::write(&mark, "2020-01-02T03:04:05.678Z").unwrap());
+    let key = format!("{}/{}", dbward::crypto::uuid(), dbward::crypto::uuid());
+    let store = crate::buckets::patient(&bucket.section());
+    let soon = dbward::clock::Clock::system().now().plus_secs(3_600);
+    dbward::objects::Objects::put(&store, &key, b"{}", soon).unwrap();
+    let there = || bucket.keys().iter().any(|name| name.ends_with(&key));
+    s.turn_only(3 * DAY);
+    dbward::jobs::results(s.inner().job_state()).unwrap();
+    assert!(there(), "another server may have stored it");
+    let s = s.restart_around(0, |_| fs::remove_file(&mark).unwrap());
+    dbward::jobs::results(s.inner().job_state()).unwrap();
+    assert!(!there());
 }
 
 #[test]

@@ -202,8 +202,8 @@ pub fn check(folder: &Path, audit_key: Option<&Path>, now: Timestamp) -> Result<
     Ok(manifest)
 }
 
-/// Puts a backup that holds where `config` says: into its `state_dir`, which must have no database, and its folder of
-/// results.
+/// Puts a backup that holds where `config` says: into its `state_dir`, which must have no database and no log of one, and
+/// its folder of results.
 ///
 /// # Errors
 /// As [`check`]; `validation_error` for a state_dir that is in use or has a database.
@@ -211,11 +211,13 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
     let manifest = check(folder, config.audit_key_file.as_deref(), clock.now())?;
     let state = StateDir::open(&config.state_dir)?;
     let database = state.path().join(DATABASE);
-    if database.symlink_metadata().is_ok() {
-        return Err(
-            Error::invalid(format!("{} exists already", database.display()))
-                .hint("move the old state_dir away first"),
-        );
+    // SQLite replays a log that lies next to a database, whichever it belongs to.
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let path = state.path().join(format!("{DATABASE}{suffix}"));
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::invalid(format!("{} exists already", path.display()))
+                .hint("move the old state_dir away first"));
+        }
     }
     let root = &config.result_storage.root_dir;
     let (backed_up, others): (Vec<_>, Vec<_>) = manifest
@@ -236,6 +238,7 @@ pub fn restore(folder: &Path, config: &Config, clock: &Clock) -> Result<Manifest
     if manifest.epoch > 0 {
         note_restored(state.path(), manifest.epoch)?;
     }
+    state.note_restored(&manifest.created_at)?;
     sync_folder(state.path())?;
     // The database last: without it, a server that starts on what a crash left would start with nothing.
     for file in backed_up {

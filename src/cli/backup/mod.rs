@@ -4,6 +4,7 @@ mod files;
 mod folder;
 mod results;
 
+use super::Failure;
 use super::demo::sentence;
 use crate::cli::output::say;
 use crate::clock::Clock;
@@ -45,8 +46,11 @@ pub struct RestoreOptions {
     config: PathBuf,
 }
 
+/// Exit code where another machine writes the state: the timer that runs on both has nothing to do on this one.
+const WRITTEN_ELSEWHERE: u8 = 4;
+
 /// Makes a backup, while the server runs or not.
-pub fn back_up(options: &BackupOptions) -> Result<(), String> {
+pub(super) fn back_up(options: &BackupOptions) -> Result<(), Failure> {
     let config = Config::load(&options.config).map_err(|problems| problems.to_string())?;
     ensure_writes_here(&config)?;
     let manifest =
@@ -60,21 +64,25 @@ pub fn back_up(options: &BackupOptions) -> Result<(), String> {
             counted(damaged, "damaged result"),
             config.result_storage.root_dir.display(),
             results::DAMAGED
-        )),
+        )
+        .into()),
     }
 }
 
 /// Refuses to back up what another machine has gone on with: the state here is that of an earlier epoch, and its backup
 /// would bear the date of today. Where the bucket does not say whose the state is, the backup is made all the same.
-fn ensure_writes_here(config: &Config) -> Result<(), String> {
+fn ensure_writes_here(config: &Config) -> Result<(), Failure> {
     let Some(replication) = &config.replication else {
         return Ok(());
     };
     match look::lease(config, replication) {
-        Ok(Some(lease)) if !lease.is_ours => Err(format!(
-            "another machine writes the state, in epoch {}: what is here is older; back up there",
-            lease.epoch
-        )),
+        Ok(Some(lease)) if !lease.is_ours => {
+            let words = format!(
+                "another machine writes the state, in epoch {}: what is here is older; back up there",
+                lease.epoch
+            );
+            Err(Failure::new(&words, WRITTEN_ELSEWHERE))
+        }
         Ok(_) => Ok(()),
         Err(e) => {
             eprintln!(
