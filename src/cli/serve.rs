@@ -5,6 +5,7 @@ use super::{Failure, logging, values};
 use crate::cli::output::{note, say};
 use crate::config::Config;
 use crate::error::Error;
+use crate::replication::TakenSlot;
 use crate::server::{KeptConfig, Server, StartOptions, stand_by};
 use crate::store::STATE_DIFFERS;
 use std::io::Write;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// Exit code where the state file is not the one the server left.
 const STATE_DIFFERS_CODE: u8 = 3;
+/// How long a stop before the server listens may take to give the lease up.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(3);
 /// A stop before the server listens: nothing was answered that could be waited for.
 const STARTING: StopLimit = StopLimit {
     within: Duration::ZERO,
@@ -77,8 +80,12 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         false => (config, None),
     };
     limit(STARTING)?;
+    let taken = TakenSlot::default();
+    let given_up = taken.clone();
+    signals.before_end(Some(Box::new(move || given_up.give_up(GIVE_UP_WITHIN))));
     let start = StartOptions {
         take_over,
+        taken,
         force_bootstrap: options.force_bootstrap,
         accept_rollback: options.accept_rollback.clone(),
         quarantine: options.quarantine,
@@ -86,6 +93,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         ..StartOptions::default()
     };
     let server = Server::start(&config, start).map_err(|e| cannot_start(&e))?;
+    signals.before_end(None);
     limit(stopping)?;
     if server.bootstrapped() {
         note!(

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// How long a stop may go on after the second signal: enough to close what does not hang.
 const AFTER_SECOND: Duration = Duration::from_secs(3);
 
-type Second = Box<dyn FnOnce() + Send>;
+/// What is done once, from another thread.
+type Action = Box<dyn FnOnce() + Send>;
 
 /// Signals of this process.
 pub struct Signals {
@@ -26,7 +27,9 @@ struct SignalShared {
 struct SignalState {
     arrived: u32,
     reloads: u32,
-    second: Option<Second>,
+    second: Option<Action>,
+    /// What is done before a stop that has reached its limit ends the process.
+    before_end: Option<Action>,
     /// When the first and the second signal to stop came.
     stops: [Option<Instant>; 2],
     limit: Option<StopLimit>,
@@ -83,6 +86,11 @@ impl Signals {
                 .spawn(keep)?;
         }
         Ok(())
+    }
+
+    /// Does this before a stop that has reached its limit ends the process; none for nothing.
+    pub fn before_end(&self, action: Option<Action>) {
+        self.shared.lock().before_end = action;
     }
 
     /// Waits for a signal: what it asks for. Several reloads that come together are one.
@@ -147,7 +155,11 @@ impl SignalShared {
             let left = state.left(Instant::now());
             state = match left {
                 Some((Duration::ZERO, limit)) => {
+                    let action = state.before_end.take();
                     drop(state);
+                    if let Some(action) = action {
+                        action();
+                    }
                     log::warn!("{}", limit.words);
                     log::logger().flush();
                     std::process::exit(limit.code);

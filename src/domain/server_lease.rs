@@ -28,6 +28,8 @@ pub struct ServerLease {
     pub lease_secs: u64,
     /// The holder has given it up.
     pub released: bool,
+    /// `head` is the last event that the holder wrote, and the copy has it: nothing came after.
+    pub head_is_last: bool,
     pub confirmed: bool,
     pub keys: ServerKeys,
     pub head: LogHead,
@@ -65,6 +67,7 @@ impl ServerLease {
             renewals: 0,
             lease_secs,
             released: false,
+            head_is_last: false,
             confirmed,
             keys: keys.clone(),
             head: LogHead::default(),
@@ -80,6 +83,7 @@ impl ServerLease {
             renewals: self.renewals + 1,
             lease_secs,
             released: false,
+            head_is_last: false,
             confirmed,
             ..self.clone()
         }
@@ -104,12 +108,13 @@ impl ServerLease {
         }
     }
 
-    /// The same, given up.
+    /// The same, given up; `last` is the last event of the log where the copy is known to have all of it.
     #[must_use]
-    pub fn given_up(&self) -> ServerLease {
+    pub fn given_up(&self, last: Option<LogHead>) -> ServerLease {
         ServerLease {
             released: true,
-            ..self.renewed(None)
+            head_is_last: last.is_some(),
+            ..self.renewed(last)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::SYNC_AGAIN;
 use super::keeper::Keeper;
-use super::litestream::{END_WITHIN, Litestream, RunningChild};
+use super::litestream::{END_WITHIN, Litestream, NotCopied, RunningChild};
 use crate::clock::Clock;
 use crate::domain::server_lease::renew_every;
 use crate::error::Error;
@@ -32,6 +32,8 @@ pub(super) struct Copier {
     pub(super) end_by: Mutex<Option<Instant>>,
     /// How often Litestream has ended by itself.
     pub(super) child_ends: AtomicUsize,
+    /// Since when the bucket has refused the copy, as Litestream says, and why.
+    pub(super) refusal: Mutex<Option<(Instant, String)>>,
 }
 
 impl Copier {
@@ -49,11 +51,36 @@ impl Copier {
         !*stopping
     }
 
+    fn end(&self) -> Option<Instant> {
+        *self.end_by.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Bounds everything from now on, also what waits already.
+    pub(super) fn set_end(&self, end: Instant) {
+        *self.end_by.lock().unwrap_or_else(|e| e.into_inner()) = Some(end);
+    }
+
     /// That time, or while everything ends half of what is left, so that what comes after has some too.
     fn bounded(&self, time: Duration) -> Duration {
-        let end_by = *self.end_by.lock().unwrap_or_else(|e| e.into_inner());
-        let left = end_by.map(|end| end.saturating_duration_since(Instant::now()));
+        let left = self
+            .end()
+            .map(|end| end.saturating_duration_since(Instant::now()));
         left.map_or(time, |left| time.min(left / 2))
+    }
+
+    /// Why the bucket refuses the copy, where it has done nothing else for so long.
+    pub(super) fn refused_for(&self, time: Duration) -> Option<String> {
+        let refusal = self.refusal.lock().unwrap_or_else(|e| e.into_inner());
+        let (since, why) = refusal.as_ref()?;
+        (since.elapsed() >= time).then(|| why.clone())
+    }
+
+    fn note_refusal(&self, why: Option<&str>) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(|e| e.into_inner());
+        let since = refusal
+            .as_ref()
+            .map_or_else(Instant::now, |(since, _)| *since);
+        *refusal = why.map(|why| (since, why.to_owned()));
     }
 
     /// Renews the lease until everything stops.
@@ -118,8 +145,14 @@ impl Replica for Copier {
 
     fn sync(&self) -> Result<(), Error> {
         let began = Instant::now();
-        let patience = self.bounded(self.litestream.sync_patience());
-        let synced = self.litestream.sync(&self.database, patience);
+        let until = began + self.litestream.sync_patience();
+        let synced = self.litestream.sync(&self.database, || {
+            self.end().map_or(until, |end| until.min(end))
+        });
+        self.note_refusal(match &synced {
+            Err(NotCopied::Refused(why)) => Some(why),
+            _ => None,
+        });
         match &synced {
             Ok(()) => {
                 self.metrics
@@ -131,6 +164,6 @@ impl Replica for Copier {
             }
             Err(_) => self.metrics.replication_failures.inc(&["copy"]),
         }
-        synced
+        synced.map_err(NotCopied::error)
     }
 }

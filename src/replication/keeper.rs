@@ -135,10 +135,11 @@ impl Keeper {
         }
     }
 
-    /// Gives it up, so that another server need not wait for its end.
-    pub(super) fn give_up(&self) {
+    /// Gives it up, so that another server need not wait for its end; `last` is the last event of the log, where the copy
+    /// has all of it.
+    pub(super) fn give_up(&self, last: Option<LogHead>) {
         let mut held = self.held();
-        match self.replace(&mut held, |held| held.lease.given_up()) {
+        match self.replace(&mut held, |held| held.lease.given_up(last.clone())) {
             Ok(()) => log::info!("the lease is given up"),
             Err(error) => log::warn!("the lease is left to run out: {error}"),
         }
@@ -160,15 +161,18 @@ impl Keeper {
     }
 
     /// Writes the lease that comes of the one that stands. Where another version stands, it may be one of ours whose
-    /// answer was lost; that one is then replaced.
+    /// answer was lost; that one is then replaced. Where somebody has removed it, it is written again as long as it
+    /// lasts: only after that another server may have taken it.
     fn replace(
         &self,
         held: &mut StandingLease,
         next: impl Fn(&StandingLease) -> ServerLease,
     ) -> Result<(), Error> {
+        let mut removed = false;
         loop {
             let sent = self.document.now();
-            if let Some(written) = self.document.write(next(held), Some(&held.version))? {
+            let replaces = (!removed).then_some(held.version.as_str());
+            if let Some(written) = self.document.write(next(held), replaces)? {
                 *held = written;
                 let lease = self.lease;
                 *self.term.lock().unwrap_or_else(|e| e.into_inner()) = LeaseTerm { sent, lease };
@@ -180,6 +184,13 @@ impl Keeper {
                         && standing.version != held.version =>
                 {
                     *held = standing;
+                    removed = false;
+                }
+                None if !removed && self.may_write() => {
+                    log::warn!(
+                        "somebody has removed the lease from the bucket; it is written again"
+                    );
+                    removed = true;
                 }
                 other => {
                     self.lost.store(true, Ordering::SeqCst);

@@ -80,6 +80,7 @@ fn text(lease: &ServerLease) -> String {
         "renewals": lease.renewals,
         "lease_secs": lease.lease_secs,
         "released": lease.released,
+        "head_is_last": lease.head_is_last,
         "confirmed": lease.confirmed,
         "signing_key": lease.keys.signing,
         "audit_key": lease.keys.audit,
@@ -101,6 +102,8 @@ fn parse(bytes: &[u8]) -> Option<ServerLease> {
         renewals: value["renewals"].as_u64()?,
         lease_secs: value["lease_secs"].as_u64()?,
         released: value["released"].as_bool()?,
+        // One that an earlier version gave up names only what the copy had at a renewal.
+        head_is_last: value["head_is_last"].as_bool().unwrap_or(false),
         confirmed: value["confirmed"].as_bool()?,
         keys: ServerKeys {
             signing: text(&value["signing_key"])?,

@@ -29,6 +29,10 @@ pub(super) const EPOCH_FOLDERS: &str = "epoch-";
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Pause after a sync that failed at once, before it is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How often a call that waits looks whether its time is over: a stop shortens it.
+const WAIT_LOOK: Duration = Duration::from_millis(100);
+/// How long a copy that is fetched may not grow.
+const FETCH_STALL: Duration = Duration::from_secs(20);
 /// How long it may take to end by itself, and how often it is looked at meanwhile.
 pub(super) const END_WITHIN: Duration = Duration::from_secs(5);
 const END_LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +43,22 @@ pub(super) struct Litestream {
     program: PathBuf,
     folder: PathBuf,
     replication: Replication,
+}
+
+/// Why the copy does not have everything.
+#[derive(Debug)]
+pub(super) enum NotCopied {
+    /// Litestream says so: the bucket refused it, or its own files are in the way.
+    Refused(String),
+    /// Nothing says so: it does not answer, or not in time.
+    Silent(String),
+}
+
+impl NotCopied {
+    pub(super) fn error(self) -> Error {
+        let (NotCopied::Refused(why) | NotCopied::Silent(why)) = self;
+        Error::unavailable("the copy is not confirmed").because(why)
+    }
 }
 
 /// A Litestream that runs.
@@ -112,7 +132,7 @@ impl Litestream {
     /// Brings the copy of the epoch into a file once. `pause` waits; once it returns true this ends with false.
     ///
     /// # Errors
-    /// `internal` where that fails.
+    /// `internal` where that fails, or nothing comes any more.
     pub(super) fn fetch(
         &self,
         target: &Path,
@@ -120,7 +140,18 @@ impl Litestream {
         pause: impl Fn(Duration) -> bool,
     ) -> Result<bool, Error> {
         let mut child = self.restore(target, epoch, &[])?;
+        let (mut bytes, mut grew) = (0, Instant::now());
         loop {
+            let there = bytes_of(target);
+            if there != bytes {
+                (bytes, grew) = (there, Instant::now());
+            }
+            if grew.elapsed() >= FETCH_STALL {
+                return Err(Error::bug(format!(
+                    "litestream restore has brought nothing for {} s, after {bytes} bytes",
+                    FETCH_STALL.as_secs()
+                )));
+            }
             match child.0.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(true),
                 Ok(Some(status)) => {
@@ -204,41 +235,51 @@ impl Litestream {
     }
 
     /// Asks a running Litestream to bring everything into the bucket, again where it fails at once; returns when it is
-    /// there.
+    /// there. `until` says when that must be, and may say an earlier time while this waits.
     ///
     /// # Errors
-    /// `unavailable` with the reason, after that time.
-    pub(super) fn sync(&self, database: &Path, patience: Duration) -> Result<(), Error> {
-        let until = Instant::now() + patience;
+    /// The reason, after that time.
+    pub(super) fn sync(
+        &self,
+        database: &Path,
+        until: impl Fn() -> Instant,
+    ) -> Result<(), NotCopied> {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.sync_once(database, left.max(RETRY_PAUSE)) {
+            match self.sync_once(database, &until) {
                 Ok(()) => return Ok(()),
-                Err(why) if left <= RETRY_PAUSE => {
-                    return Err(Error::unavailable("the copy is not confirmed").because(why));
-                }
+                Err(why) if Instant::now() + RETRY_PAUSE >= until() => return Err(why),
                 Err(_) => thread::sleep(RETRY_PAUSE),
             }
         }
     }
 
-    fn sync_once(&self, database: &Path, timeout: Duration) -> Result<(), String> {
-        let secs = timeout.as_secs().max(1);
+    fn sync_once(&self, database: &Path, until: &impl Fn() -> Instant) -> Result<(), NotCopied> {
+        let left = until().saturating_duration_since(Instant::now());
+        let secs = left.as_secs().max(1);
         let body = json!({"path": database.to_string_lossy(), "wait": true, "timeout": secs});
         let answer = self
-            .ask("/sync", &body.to_string(), timeout)
-            .map_err(|e| format!("Litestream's control socket: {e}"))?;
+            .ask("/sync", &body.to_string(), until)
+            .map_err(|e| NotCopied::Silent(format!("Litestream's control socket: {e}")))?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         let value: Value = serde_json::from_str(body).unwrap_or_default();
         let copied = value["replicated_txid"].as_u64();
         match (head.split(' ').nth(1), value["txid"].as_u64(), copied) {
             (Some("200"), Some(there), Some(copied)) if copied >= there => Ok(()),
-            (Some("200"), ..) => Err("Litestream answers that the copy is not complete".to_owned()),
+            (Some("200"), ..) => Err(NotCopied::Silent(
+                "Litestream answers that the copy is not complete".to_owned(),
+            )),
             _ => {
                 let why = value["error"]
                     .as_str()
                     .unwrap_or("an answer that is not expected");
-                Err(format!("Litestream: {}", crate::error::Shown(why)))
+                let words = format!("Litestream: {}", crate::error::Shown(why));
+                // Its own time was over: the copy may be under way.
+                Err(
+                    match why.contains("deadline exceeded") || why.contains("timeout") {
+                        true => NotCopied::Silent(words),
+                        false => NotCopied::Refused(words),
+                    },
+                )
             }
         }
     }
@@ -254,10 +295,10 @@ impl Litestream {
     }
 
     /// One call over the control socket: the whole answer.
-    fn ask(&self, path: &str, body: &str, timeout: Duration) -> io::Result<String> {
+    fn ask(&self, path: &str, body: &str, until: &impl Fn() -> Instant) -> io::Result<String> {
         let mut stream = self.connect()?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
+        stream.set_read_timeout(Some(WAIT_LOOK))?;
+        stream.set_write_timeout(Some(WAIT_LOOK))?;
         write!(
             stream,
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
@@ -265,9 +306,22 @@ impl Litestream {
             body.len()
         )?;
         let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        let mut stream = stream.take(ANSWER_BYTES_MAX);
+        loop {
+            // What has come is kept where the rest is not there yet.
+            match stream.read_to_end(&mut answer) {
+                Ok(_) => return Ok(String::from_utf8_lossy(&answer).into_owned()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && Instant::now() < until() => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
+}
+
+/// What has come of a file that Litestream restores, in bytes: it writes next to its name first.
+fn bytes_of(target: &Path) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    size(target) + size(&target.with_added_extension("tmp"))
 }
 
 impl RunningChild {

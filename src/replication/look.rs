@@ -1,16 +1,16 @@
 //! What an operator can see of the second copy on a machine of it. Nothing is written, and the lease is not touched.
 
 use super::lease_of;
-use super::litestream::Litestream;
+use super::litestream::{Litestream, NotCopied};
 use super::local_state::LocalState;
 use super::standby::{LIST_TIMEOUT, catches_up, newest};
 use crate::config::{Config, Replication};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The lease as it stands in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,14 +54,19 @@ pub fn follows(config: &Config, replication: &Replication, copy_epoch: u64) -> R
     Ok(catches_up(&config.state_dir, end))
 }
 
-/// Whether the Litestream that copies the state in `state_dir` takes calls.
+/// Has the Litestream that copies the state in `state_dir` bring all of it into the bucket, within `patience`.
 ///
 /// # Errors
-/// Why its control socket cannot be reached.
-pub fn reach_litestream(replication: &Replication, state_dir: &Path) -> io::Result<()> {
+/// `unavailable`: it does not run, does not answer, or the bucket does not take it.
+pub fn copies(
+    replication: &Replication,
+    state_dir: &Path,
+    patience: Duration,
+) -> Result<(), Error> {
+    let until = Instant::now() + patience;
     Litestream::new(replication, state_dir)
-        .connect()
-        .map(|_| ())
+        .sync(&state_dir.join("dbward.db"), || until)
+        .map_err(NotCopied::error)
 }
 
 /// Where Litestream's program is, if it is there: as configured, or in PATH.

@@ -37,9 +37,9 @@ use crate::store::{Fatal, Replica, Store, Verdict, log_holds};
 use copier::Copier;
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
-use litestream::Litestream;
+use litestream::{EPOCH_FOLDERS, Litestream};
 use local_state::LocalState;
-use refusals::{lacks, refuse_foreign, refuse_older};
+use refusals::{lacks, refuse_foreign, refuse_older, strays};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 
 /// How soon the bucket is tried again that was not reached.
 const SYNC_AGAIN: Duration = Duration::from_millis(200);
-/// How long the first copy of the whole state may take.
+/// How long the first copy of the whole state may take; where the bucket refuses it, the time of the lease.
 const FIRST_COPY: Duration = Duration::from_secs(600);
 /// How often Litestream may end before the first copy is complete.
 const CHILD_ENDS_MAX: usize = 10;
@@ -71,6 +71,8 @@ pub struct Reign {
     fetched: bool,
     /// Whether the bucket has what another server, or this one since, wrote.
     is_older: bool,
+    /// The epoch of a copy that no lease told of.
+    stray_copy: Option<u64>,
     accept_rollback: Option<String>,
     copier: Arc<Copier>,
     threads: Vec<JoinHandle<()>>,
@@ -97,6 +99,8 @@ struct TakenLease {
     sent: Moment,
     /// As it was before; none for the first.
     inherited: Option<ServerLease>,
+    /// The epoch of a copy that no lease told of.
+    stray_copy: Option<u64>,
 }
 
 impl ReignSetup<'_> {
@@ -117,11 +121,13 @@ impl ReignSetup<'_> {
                 Err(error) if Instant::now() >= until => return Err(error),
                 Err(_) => None,
                 Ok(None) => {
-                    let lease = first(&local, replication, self.keys);
-                    document
-                        .write(lease, None)
-                        .unwrap_or_default()
-                        .map(|taken| (taken, None))
+                    let begun = |stray: Option<u64>| {
+                        let above = local.epoch.max(stray.unwrap_or_default());
+                        let lease = first(&local, replication, self.keys, above);
+                        let taken = document.write(lease, None).unwrap_or_default()?;
+                        Some((taken, None, stray))
+                    };
+                    self.stray_copy(&document, None)?.and_then(begun)
                 }
                 Ok(Some(standing)) => {
                     refuse_foreign(&standing.lease, self.keys)?;
@@ -145,18 +151,24 @@ impl ReignSetup<'_> {
                             standing.lease.epoch
                         );
                     }
-                    let take = || take(&document, &standing, &local, replication);
-                    free.then(take)
-                        .flatten()
-                        .map(|taken| (taken, Some(standing.lease)))
+                    let stray = match free {
+                        true => self.stray_copy(&document, Some(&standing))?,
+                        false => None,
+                    };
+                    stray.and_then(|stray| {
+                        let above = local.epoch.max(stray.unwrap_or_default());
+                        let taken = take(&document, &standing, &local.holder, above, replication)?;
+                        Some((taken, Some(standing.lease), stray))
+                    })
                 }
             };
-            if let Some((standing, inherited)) = taken {
+            if let Some((standing, inherited, stray_copy)) = taken {
                 let taken = TakenLease {
                     document,
                     standing,
                     sent,
                     inherited,
+                    stray_copy,
                 };
                 return self.go_on(taken, &mut local);
             }
@@ -164,12 +176,33 @@ impl ReignSetup<'_> {
         }
     }
 
+    /// The epoch of a copy of which the lease that stands does not tell, if there is one; none where the bucket does not
+    /// say.
+    ///
+    /// # Errors
+    /// A sentence for the operator, where there is one and no reason is given.
+    fn stray_copy(
+        &self,
+        document: &LeaseDocument,
+        standing: Option<&StandingLease>,
+    ) -> Result<Option<Option<u64>>, Error> {
+        let lease_epoch = standing.map(|standing| standing.lease.epoch);
+        match stray_copy(document, lease_epoch.unwrap_or_default()) {
+            Ok(Some(epoch)) if self.accept_rollback.is_none() => Err(strays(epoch, lease_epoch)),
+            Ok(stray) => Ok(Some(stray)),
+            Err(error) => {
+                log::warn!("taking the lease: {error}");
+                Ok(None)
+            }
+        }
+    }
+
     /// Refuses a state that lacks what was in the copy, before anybody loses the lease for it. What cannot be read is
-    /// refused later. Where the state may be a copy or an old disk, the lease does not say enough: it names only what the
-    /// log had at a renewal.
+    /// refused later. Where the state may be a copy or an old disk, the lease does not say enough, unless its server
+    /// ended in order: it names only what the log had at a renewal.
     fn refuse_lacking(&self, lease: &ServerLease, in_place: bool) -> Result<(), Error> {
         let mut heads = vec![lease.head.clone()];
-        if !in_place && !lease.released && lease.copy_epoch > 0 {
+        if !in_place && !lease.head_is_last && lease.copy_epoch > 0 {
             let pause = |time| {
                 thread::sleep(time);
                 false
@@ -188,7 +221,8 @@ impl ReignSetup<'_> {
     fn go_on(&self, taken: TakenLease, local: &mut LocalState) -> Result<Reign, Error> {
         let (epoch, from) = (taken.standing.lease.epoch, taken.standing.lease.copy_epoch);
         let inherited = taken.inherited.as_ref();
-        let is_older = inherited.is_some_and(|before| !local.is_newest(before));
+        let is_older =
+            taken.stray_copy.is_some() || inherited.is_some_and(|before| !local.is_newest(before));
         let mut reign = self.keep(taken)?;
         reign.is_older = is_older;
         local.enter(epoch, from)?;
@@ -221,6 +255,7 @@ impl ReignSetup<'_> {
             changed: Condvar::new(),
             end_by: Mutex::new(None),
             child_ends: AtomicUsize::new(0),
+            refusal: Mutex::new(None),
         });
         let mut reign = Reign {
             keeper,
@@ -228,6 +263,7 @@ impl ReignSetup<'_> {
             inherited: taken.inherited,
             fetched: false,
             is_older: false,
+            stray_copy: taken.stray_copy,
             accept_rollback: self.accept_rollback.map(str::to_owned),
             copier,
             threads: Vec::new(),
@@ -300,6 +336,12 @@ impl Reign {
                 let words = "Litestream ends again and again before it has copied anything; the log has its reason";
                 return Err(Error::bug(words));
             }
+            if let Some(why) = self.copier.refused_for(self.keeper.lease()) {
+                return Err(Error::bug(format!(
+                    "the bucket does not take the copy of the state: {why}"
+                ))
+                .hint("see what the credentials of [result_storage] may do below the prefix of [replication]"));
+            }
             thread::sleep(SYNC_AGAIN);
         }
         self.keeper.announce_copy(until)?;
@@ -324,18 +366,24 @@ impl Reign {
 
     /// Refuses a state that lacks what was in the copy, unless a reason is given, which is audited.
     fn compare(&self, store: &Arc<Store>) -> Result<(), Error> {
-        let Some(before) = &self.inherited else {
-            return Ok(());
-        };
-        let (head, ours) = (&before.head, store.log_head().seq);
-        let has_all = store.holds(head)?;
+        let ours = store.log_head().seq;
+        let head = self.inherited.as_ref().map(|before| before.head.clone());
+        let head = head.unwrap_or_default();
+        let has_all = store.holds(&head)?;
         if let Some(reason) = self.accept_rollback.clone()
             && (self.is_older || !has_all)
         {
-            let found = format!(
-                "the copy of epoch {} held event {} of the audit log at least, the state here ends at {ours}",
-                before.copy_epoch, head.seq
-            );
+            let held = match (self.stray_copy, &self.inherited) {
+                (Some(epoch), _) => {
+                    format!("the bucket had a copy of epoch {epoch}, of which no lease told")
+                }
+                (None, before) => format!(
+                    "the copy of epoch {} held event {} of the audit log at least",
+                    before.as_ref().map_or(0, |before| before.copy_epoch),
+                    head.seq
+                ),
+            };
+            let found = format!("{held}, the state here ends at {ours}");
             let accepted = LogChange::RollbackAccepted { reason, found };
             return store.change(Actor::system(), |_, _| {
                 Ok(Verdict::Write(vec![accepted.into()], ()))
@@ -345,7 +393,10 @@ impl Reign {
             return Ok(());
         }
         // What comes from the bucket is the newest that there is; what lies here may be an old disk.
-        if !before.confirmed && self.fetched {
+        if let Some(before) = &self.inherited
+            && !before.confirmed
+            && self.fetched
+        {
             log::warn!(
                 "changes are lost: the server of epoch {} had written {}, the state here ends at {ours}",
                 before.epoch,
@@ -353,21 +404,38 @@ impl Reign {
             );
             return Ok(());
         }
-        Err(lacks(head))
+        Err(lacks(&head))
     }
 
-    /// Ends it: what is committed is copied, and the lease is given up if that worked. The copy may take until `until`.
-    pub fn end(mut self, store: &Store, until: Instant) {
-        *self.copier.end_by.lock().unwrap_or_else(|e| e.into_inner()) = Some(until);
+    /// What asks for the copy is answered until then, or learns that its outcome is unknown.
+    pub fn end_by(&self, until: Instant) {
+        self.copier.set_end(until);
+    }
+
+    /// Ends it: what is committed is copied, and the lease is given up if that worked. It may take until `until`.
+    ///
+    /// # Errors
+    /// `unavailable` where the copy is not complete: the lease is left to run out.
+    pub fn end(mut self, store: &Store, until: Instant) -> Result<(), Error> {
+        let left = until.saturating_duration_since(Instant::now());
+        self.copier.set_end(Instant::now() + left / 2);
         let copied = store.sync_copy();
+        self.copier.set_end(until);
+        let last = copied.as_ref().ok().and_then(|()| store.copied_head());
         self.stop();
         self.is_settled = true;
-        match copied {
-            Ok(()) => self.keeper.give_up(),
-            Err(error) => {
-                log::warn!("the lease is left to run out, since the copy is not complete: {error}")
-            }
+        if copied.is_ok() {
+            self.keeper.give_up(last);
+            return Ok(());
         }
+        let lacks = match self.copier.confirmed {
+            true => "what was answered \"outcome unknown\"",
+            false => "the last changes",
+        };
+        Err(Error::unavailable(format!(
+            "stopped, and the lease is left to run out: the bucket could not be given {lacks}, \
+             which this disk has; the next start here copies it"
+        )))
     }
 
     fn stop(&mut self) {
@@ -397,7 +465,34 @@ impl Drop for Reign {
     fn drop(&mut self) {
         self.stop();
         if !self.is_settled && !self.keeper.is_lost() {
-            self.keeper.give_up();
+            self.keeper.give_up(None);
+        }
+    }
+}
+
+/// Where a start leaves the lease that it has taken, so that what ends the process meanwhile can give it up.
+#[derive(Clone, Default)]
+pub struct TakenSlot(Arc<Mutex<Option<Arc<Keeper>>>>);
+
+impl TakenSlot {
+    /// Notes the lease of that reign.
+    pub fn note(&self, reign: &Reign) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::clone(&reign.keeper));
+    }
+
+    /// Gives the lease up, if one was taken; waits for that at most so long.
+    pub fn give_up(&self, within: Duration) {
+        let taken = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
+        let Some(keeper) = taken else { return };
+        let (done, ended) = std::sync::mpsc::channel();
+        let spawned = thread::Builder::new()
+            .name("replica-lease".to_owned())
+            .spawn(move || {
+                keeper.give_up(None);
+                let _ = done.send(());
+            });
+        if spawned.is_ok() {
+            let _ = ended.recv_timeout(within);
         }
     }
 }
@@ -430,7 +525,33 @@ pub fn server_keys(signer: &Keypair, audit: &Keypair) -> ServerKeys {
     }
 }
 
-fn first(local: &LocalState, replication: &Replication, keys: &ServerKeys) -> ServerLease {
+/// The highest epoch above that of the lease, 0 for none, of which the bucket has a copy: the lease was removed, or put back
+/// from before.
+fn stray_copy(document: &LeaseDocument, lease_epoch: u64) -> Result<Option<u64>, Error> {
+    let (mut highest, mut found) = (lease_epoch, None);
+    loop {
+        // After all names of that folder.
+        let from = format!("{}/~", Litestream::epoch_folder(highest));
+        let page = document
+            .s3
+            .names_after(EPOCH_FOLDERS, &from, document.call_timeout)?;
+        let last = page
+            .names
+            .last()
+            .and_then(|name| Litestream::epoch_of(name));
+        match last {
+            Some(epoch) if epoch > highest => (highest, found) = (epoch, Some(epoch)),
+            _ => return Ok(found),
+        }
+    }
+}
+
+fn first(
+    local: &LocalState,
+    replication: &Replication,
+    keys: &ServerKeys,
+    above: u64,
+) -> ServerLease {
     if local.epoch > 0 {
         log::warn!(
             "there is no lease in the bucket, although this server had epoch {}: it begins anew",
@@ -442,22 +563,22 @@ fn first(local: &LocalState, replication: &Replication, keys: &ServerKeys) -> Se
         replication.lease_secs,
         replication.confirmed,
         keys,
-        local.epoch,
+        above,
     )
 }
 
-/// Takes the lease that stands; none where somebody else was faster, or nobody knows.
+/// Takes the lease that stands, with an epoch above `above`; none where somebody else was faster, or nobody knows.
 fn take(
     document: &LeaseDocument,
     standing: &StandingLease,
-    local: &LocalState,
+    holder: &str,
+    above: u64,
     replication: &Replication,
 ) -> Option<StandingLease> {
-    let mut lease =
-        standing
-            .lease
-            .taken_by(&local.holder, replication.lease_secs, replication.confirmed);
-    lease.epoch = lease.epoch.max(local.epoch + 1);
+    let mut lease = standing
+        .lease
+        .taken_by(holder, replication.lease_secs, replication.confirmed);
+    lease.epoch = lease.epoch.max(above + 1);
     match document.write(lease, Some(&standing.version)) {
         Ok(taken) => taken,
         Err(error) => {

@@ -40,3 +40,19 @@ pub(super) fn refuse_older(lease: &ServerLease, local: &LocalState) -> Result<()
     ))
     .hint("where this state shall replace it, start once with --accept-rollback REASON, which is audited"))
 }
+
+/// Refuses to begin next to a copy of that epoch, of which the lease that stands, of another epoch or none, does not tell.
+pub(super) fn strays(epoch: u64, lease: Option<u64>) -> Error {
+    let lease = match lease {
+        None => "no lease".to_owned(),
+        Some(lease) => format!("a lease of epoch {lease}"),
+    };
+    Error::bug(format!(
+        "the bucket has the copy of epoch {epoch} and {lease}: the object `lease` was removed or put back, so nobody knows \
+         whose state is the newest"
+    ))
+    .hint(
+        "a server that runs writes its lease again; where none does, start the machine with the newest state once with \
+         --accept-rollback REASON, which is audited",
+    )
+}

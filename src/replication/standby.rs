@@ -1,10 +1,11 @@
 //! The standby: follows the copy of the server that writes, and takes its lease when that is over.
 
 use super::followers::SignsOfLife;
+use super::lease_document::{LeaseDocument, StandingLease};
 use super::litestream::{END_WITHIN, Litestream, RunningChild};
 use super::local_state::LocalState;
-use super::refusals::refuse_foreign;
-use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, take};
+use super::refusals::{refuse_foreign, strays};
+use super::{Reign, ReignSetup, SYNC_AGAIN, TakenLease, stray_copy, take};
 use crate::domain::server_lease::{LeaseWatch, LogHead, ServerLease};
 use crate::error::Error;
 use crate::store::{log_head_of, log_holds};
@@ -26,6 +27,11 @@ const LOOKS: u32 = 10;
 const CATCH_UP: Duration = Duration::from_secs(3);
 /// How long a server that has taken the lease tries to fetch the state, before it leaves the lease to another.
 const TAKE_OVER_PATIENCE: Duration = Duration::from_secs(15);
+/// What the name of a state that was set aside goes on with, before the number of its epoch; and how many are kept.
+const REPLACED: &str = ".replaced-";
+const REPLACED_MAX: usize = 5;
+/// Of the files of a database.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 const CATCH_UP_LOOK: Duration = Duration::from_millis(20);
 /// Longest time of a list of the copy's files.
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,19 +43,28 @@ struct Followed {
 }
 
 impl ReignSetup<'_> {
-    /// Follows until the lease is ours, and puts the state in its place. `pause` waits, and returns true when
-    /// everything shall end; then there is no reign.
+    /// Follows until the lease is ours, and puts the state in its place. `try_results` tries the place of results, once
+    /// the bucket has been reached. `pause` waits, and returns true when everything shall end; then there is no reign.
     ///
     /// # Errors
-    /// A sentence for the operator: other keys, or a copy that cannot be fetched.
-    pub fn follow(&self, pause: impl Fn(Duration) -> bool) -> Result<Option<Reign>, Error> {
+    /// A sentence for the operator: other keys, a copy that cannot be fetched, or what `try_results` found.
+    pub fn follow(
+        &self,
+        try_results: impl Fn() -> Result<(), Error>,
+        pause: impl Fn(Duration) -> bool,
+    ) -> Result<Option<Reign>, Error> {
         let (document, litestream) = (self.document(), self.litestream());
         let mut local = LocalState::read(&self.config.state_dir)?;
         let (mut watch, mut followed): (Option<LeaseWatch>, Option<Followed>) = (None, None);
         let (mut reached, mut signs) = (true, SignsOfLife::default());
+        let (mut strays_logged, mut tried) = (false, false);
         loop {
             let sent = document.now();
             let read = document.read();
+            if read.is_ok() && !std::mem::replace(&mut tried, true) {
+                // What would make a take-over fail is better known now.
+                try_results()?;
+            }
             if reached != read.is_ok() {
                 reached = read.is_ok();
                 match &read {
@@ -62,6 +77,13 @@ impl ReignSetup<'_> {
                 watch = None;
             }
             let mut look = Duration::from_secs(self.replication.lease_secs) / LOOKS;
+            if let Ok(None) = read
+                && !strays_logged
+                && let Ok(Some(epoch)) = stray_copy(&document, 0)
+            {
+                strays_logged = true;
+                log::warn!("{}", strays(epoch, None));
+            }
             if let Ok(Some(standing)) = read {
                 refuse_foreign(&standing.lease, self.keys)?;
                 look = standing.lease.duration() / LOOKS;
@@ -75,7 +97,7 @@ impl ReignSetup<'_> {
                 let own = local.wrote_last(&standing.lease)
                     && self.wrote_all(&standing.lease, &local, over, &mut followed, &pause);
                 if (own || over)
-                    && let Some(taken) = take(&document, &standing, &local, self.replication)
+                    && let Some(taken) = self.take_checked(&document, &standing, &local)?
                 {
                     signs.end(&document.s3);
                     let taken = TakenLease {
@@ -83,6 +105,7 @@ impl ReignSetup<'_> {
                         standing: taken,
                         sent,
                         inherited: Some(standing.lease),
+                        stray_copy: None,
                     };
                     if own {
                         log::info!("nobody else has written since: the state here goes on");
@@ -95,6 +118,20 @@ impl ReignSetup<'_> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Takes the lease that stands, where it tells of every copy.
+    fn take_checked(
+        &self,
+        document: &LeaseDocument,
+        standing: &StandingLease,
+        local: &LocalState,
+    ) -> Result<Option<StandingLease>, Error> {
+        let is_known = self.stray_copy(document, Some(standing))?.is_some();
+        let (holder, above) = (&local.holder, local.epoch);
+        Ok(is_known
+            .then(|| take(document, standing, holder, above, self.replication))
+            .flatten())
     }
 
     /// Follows that epoch's copy, if not already.
@@ -150,7 +187,7 @@ impl ReignSetup<'_> {
                 return Ok(None);
             }
         }
-        self.put_in_place()?;
+        self.put_in_place(local.epoch)?;
         local.enter(epoch, from)?;
         reign.fetched = true;
         log::info!(
@@ -191,8 +228,10 @@ impl ReignSetup<'_> {
         pause: impl Fn(Duration) -> bool,
     ) -> bool {
         let holds = |head: &LogHead| log_holds(&self.database(), head).unwrap_or(false);
-        if !holds(&lease.head) || local.is_in_place() || !over {
-            return local.is_in_place() && holds(&lease.head);
+        // The last event that was written is known, or nobody else has written into this file.
+        let is_enough = lease.head_is_last || local.is_in_place();
+        if !holds(&lease.head) || is_enough || !over {
+            return is_enough && holds(&lease.head);
         }
         if let Some(followed) = followed.take() {
             followed.child.stop(END_WITHIN);
@@ -232,33 +271,72 @@ impl ReignSetup<'_> {
     }
 
     fn remove_file(&self) -> Result<(), Error> {
-        for suffix in ["", "-txid", "-wal", "-shm"] {
+        for suffix in SUFFIXES.into_iter().chain(["-txid"]) {
             remove(&with(&self.file(), suffix))?;
         }
         Ok(())
     }
 
-    /// Puts the copy where the server has its state; one that was there is kept aside.
-    fn put_in_place(&self) -> Result<(), Error> {
+    /// Puts the copy where the server has its state; one that was there, of that epoch, is kept aside.
+    fn put_in_place(&self, epoch: u64) -> Result<(), Error> {
         let place = self.database();
-        if place.exists() {
-            let aside = with(&place, ".replaced");
-            for suffix in ["-wal", "-shm", ""] {
-                let (from, to) = (with(&place, suffix), with(&aside, suffix));
-                remove(&to)?;
-                match fs::rename(&from, &to) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                        return Err(Error::internal(format!("{}", from.display()), e));
-                    }
-                    _ => {}
-                }
-            }
-            log::info!("the state that was here is kept as {}", aside.display());
-        }
+        set_aside(&place, epoch)?;
+        forget_replaced(&self.config.state_dir)?;
         fs::rename(self.file(), &place)
             .map_err(|e| Error::internal(format!("{}", place.display()), e))?;
         self.remove_file()
     }
+}
+
+/// Sets a state of that epoch aside, if one is there. What is set aside is never written over, and after a crash in between
+/// the rest joins it: the copy must not find the log of another.
+fn set_aside(place: &Path, epoch: u64) -> Result<(), Error> {
+    let here = |suffix: &&str| with(place, suffix).exists();
+    let left: Vec<&str> = SUFFIXES.into_iter().filter(here).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let aside = free_name(&with(place, &format!("{REPLACED}{epoch:08}")), &left);
+    for suffix in left {
+        let from = with(place, suffix);
+        fs::rename(&from, with(&aside, suffix))
+            .map_err(|e| Error::internal(format!("{}", from.display()), e))?;
+    }
+    log::info!("the state that was here is kept as {}", aside.display());
+    Ok(())
+}
+
+/// Removes the oldest of the states that were set aside, where there are too many.
+fn forget_replaced(folder: &Path) -> Result<(), Error> {
+    let begins = format!("dbward.db{REPLACED}");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with(&begins))
+        .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .collect();
+    names.sort();
+    let surplus = names.len().saturating_sub(REPLACED_MAX);
+    for name in &names[..surplus] {
+        let path = folder.join(name);
+        log::warn!(
+            "{} is removed: {REPLACED_MAX} newer ones are kept",
+            path.display()
+        );
+        for suffix in SUFFIXES {
+            remove(&with(&path, suffix))?;
+        }
+    }
+    Ok(())
+}
+
+/// The first of that name and its numbered ones that nothing with these suffixes has yet.
+fn free_name(name: &Path, suffixes: &[&str]) -> PathBuf {
+    let numbered = (2..).map(|number| with(name, &format!("-{number}")));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| !suffixes.iter().any(|suffix| with(name, suffix).exists()))
+        .unwrap_or_else(|| name.to_owned())
 }
 
 /// Waits until the followed copy in that folder has everything up to that transaction; whether it has.
@@ -305,7 +383,46 @@ fn remove(path: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::newest;
+    use super::{REPLACED_MAX, forget_replaced, newest, set_aside};
+    use crate::crypto::{hex, random};
+    use std::fs;
+
+    #[test]
+    fn states_that_were_set_aside_are_kept_with_their_logs() {
+        let folder = std::env::temp_dir().join(format!("dbward-{}", hex(&random::<8>())));
+        fs::create_dir(&folder).unwrap();
+        let place = folder.join("dbward.db");
+        let put = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        put("dbward.db", "one");
+        put("dbward.db-wal", "log of one");
+        set_aside(&place, 1).unwrap();
+        put("dbward.db", "two");
+        set_aside(&place, 2).unwrap();
+        // A crash came after the database was moved: its log joins it, and a copy that lies there since does not.
+        put("dbward.db-wal", "log of two");
+        set_aside(&place, 2).unwrap();
+        put("dbward.db", "a copy");
+        set_aside(&place, 2).unwrap();
+        for (name, text) in [
+            ("dbward.db.replaced-00000001", "one"),
+            ("dbward.db.replaced-00000001-wal", "log of one"),
+            ("dbward.db.replaced-00000002", "two"),
+            ("dbward.db.replaced-00000002-wal", "log of two"),
+            ("dbward.db.replaced-00000002-2", "a copy"),
+        ] {
+            assert_eq!(read(name), text, "{name}");
+        }
+        for epoch in 3..=1 + REPLACED_MAX as u64 {
+            put("dbward.db", "more");
+            set_aside(&place, epoch).unwrap();
+        }
+        forget_replaced(&folder).unwrap();
+        assert!(!folder.join("dbward.db.replaced-00000001").exists());
+        assert!(!folder.join("dbward.db.replaced-00000001-wal").exists());
+        assert_eq!(read("dbward.db.replaced-00000002-2"), "a copy");
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn newest_transaction_is_found_over_all_levels() {

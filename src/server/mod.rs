@@ -31,7 +31,7 @@ use crate::jobs::{JobState, Jobs};
 use crate::metrics::Metrics;
 use crate::objects::live::Live;
 use crate::outbound::{CodeClient, Jwks};
-use crate::replication::Reign;
+use crate::replication::{Reign, TakenSlot};
 use crate::store::{StartChecks, Store};
 pub use second_machine::{KeptConfig, TakeOver, stand_by};
 use state::StateDir;
@@ -50,6 +50,8 @@ const QUEUE_PER_WORKER: usize = 16;
 /// What of a stop is kept for closing, at most: half of it for the connections that are left, the rest for writing what
 /// is kept in memory, and for the copy. Every stop may take so long, however short the grace is.
 const CLOSING: Duration = Duration::from_secs(5);
+/// What waits for the copy when a stop begins may wait so long at least.
+const COPY_ON_STOP_MIN: Duration = Duration::from_secs(1);
 /// The same after a second signal.
 const CLOSING_HURRIED: Duration = Duration::from_secs(1);
 
@@ -71,6 +73,8 @@ pub struct StartOptions {
     pub quarantine: bool,
     /// What a standby hands to the server that it becomes.
     pub take_over: Option<TakeOver>,
+    /// Where the lease is noted as soon as it is taken.
+    pub taken: TakenSlot,
     /// Whether notifications are delivered; tests that look at the outbox keep it still.
     pub delivers: bool,
     /// Whether links with a token sign in to the console; those of the demo do.
@@ -88,6 +92,7 @@ impl Default for StartOptions {
             accept_rollback: None,
             quarantine: false,
             take_over: None,
+            taken: TakenSlot::default(),
             delivers: true,
             takes_token_links: false,
         }
@@ -127,6 +132,9 @@ impl Server {
         let listen = options.listen.unwrap_or(config.listen);
         let socket = bind(listen)?;
         let (state, metrics, mut reign) = second_machine::begin(config, &mut options)?;
+        if let Some(reign) = &reign {
+            options.taken.note(reign);
+        }
         let app = Arc::new(app(config, &state, &options, &metrics, reign.as_ref())?);
         measured(&app, &metrics);
         second_machine::copy(reign.as_mut(), &app.store)?;
@@ -226,15 +234,25 @@ impl Server {
     /// # Errors
     /// When what is kept in memory could not be written; everything acknowledged is durable all the same.
     pub fn stop(mut self) -> Result<(), Error> {
+        let end = Instant::now() + self.grace.max(CLOSING);
         self.app.drain();
         self.gate.drain();
         let (gate, hurry) = (&self.gate, &self.hurry);
-        let closing = CLOSING.min(self.grace / 4);
-        self.watch.wait_idle(self.grace - closing, |running| {
+        let waits = self.grace - CLOSING.min(self.grace / 4);
+        if let Some(reign) = &self.reign {
+            // Who waits for the bucket learns that the outcome is unknown while there is still somebody to say so.
+            reign.end_by(Instant::now() + COPY_ON_STOP_MIN.max(waits / 4 * 3));
+        }
+        self.watch.wait_idle(waits, |running| {
             hurry.load(Ordering::SeqCst) || (running <= 0 && gate.in_flight() == 0)
         });
-        let hurried = hurry.load(Ordering::SeqCst);
-        self.shut(if hurried { CLOSING_HURRIED } else { CLOSING })
+        let left = end.saturating_duration_since(Instant::now());
+        let within = match hurry.load(Ordering::SeqCst) {
+            true => CLOSING_HURRIED,
+            false => CLOSING,
+        };
+        // A little earlier than the process would be ended.
+        self.shut(within.min(left - left / 8))
     }
 
     fn shut(&mut self, within: Duration) -> Result<(), Error> {
@@ -244,6 +262,13 @@ impl Server {
         let until = Instant::now() + within;
         self.app.drain();
         self.gate.drain();
+        let bound_copy = |reign: Option<&Reign>| {
+            let left = until.saturating_duration_since(Instant::now());
+            if let Some(reign) = reign {
+                reign.end_by(Instant::now() + left / 4);
+            }
+        };
+        bound_copy(self.reign.as_ref());
         let cut = self.gate.stop(within / 2);
         if cut > 0 {
             log::warn!("cut off: {}", counted(cut, "connection"));
@@ -254,12 +279,14 @@ impl Server {
         self.slack.stop();
         self.delivery = None;
         self.jobs = None;
+        bound_copy(self.reign.as_ref());
         let written = crate::jobs::minute(&self.job_state);
         let closed = self.app.store.close();
-        if let Some(reign) = self.reign.take() {
-            reign.end(&self.app.store, until);
-        }
-        written.and(closed)
+        let ended = self
+            .reign
+            .take()
+            .map_or(Ok(()), |reign| reign.end(&self.app.store, until));
+        ended.and(written).and(closed)
     }
 }
 

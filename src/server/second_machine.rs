@@ -1,6 +1,7 @@
 //! A server with a second copy of its state: how it gets the lease, at its start or as a standby.
 
 use super::StartOptions;
+use super::object_stores::try_bucket;
 use super::outcome::{self, Outcome};
 use super::state::{self, StateDir};
 use crate::config::{Config, Replication};
@@ -9,7 +10,7 @@ use crate::domain::server_lease::ServerKeys;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::replication::{Reign, ReignSetup, kept_epoch, look, server_keys};
-use crate::store::{Fatal, Store};
+use crate::store::{Fatal, Store, try_checkpoint_file};
 use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -120,6 +121,9 @@ pub fn stand_by(
     // What would keep it from serving is better known now than at the take-over.
     try_to_listen(listen.unwrap_or(config.listen))?;
     find_program(replication)?;
+    if let Some(path) = &config.checkpoint_file {
+        try_checkpoint_file(path)?;
+    }
     let state = StateDir::open(&config.state_dir)?;
     outcome::clear(state.path())?;
     state.write_pid()?;
@@ -141,7 +145,7 @@ pub fn stand_by(
         on_lost: &replaced(),
         accept_rollback: None,
     };
-    let reign = setup.follow(pause)?;
+    let reign = setup.follow(|| try_bucket(config), pause)?;
     Ok(reign.map(|reign| TakeOver {
         state,
         metrics,
@@ -221,11 +225,12 @@ fn keys(config: &Config, state: &StateDir) -> Result<ServerKeys, Error> {
     Ok(server_keys(&signer, &audit.current))
 }
 
-fn key_files(config: &Config, state: &StateDir) -> [PathBuf; 2] {
+fn key_files(config: &Config, state: &StateDir) -> [PathBuf; 3] {
     let audit = config.audit_key_file.clone();
     [
         state.path().join(state::SIGNING_KEY),
         audit.unwrap_or_else(|| state.path().join(state::AUDIT_KEY)),
+        state.path().join(state::AUDIT_KEYS),
     ]
 }
 

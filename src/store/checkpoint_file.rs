@@ -136,6 +136,27 @@ fn last_line(path: &Path) -> std::io::Result<Option<String>> {
     Ok(text.lines().last().map(str::to_owned))
 }
 
+/// Whether the file at `path` could be appended to; one that is not there yet is not made, but another next to it is, and
+/// removed.
+///
+/// # Errors
+/// `internal` naming the file.
+pub fn try_checkpoint_file(path: &Path) -> Result<(), Error> {
+    let failed =
+        |e: std::io::Error| Error::internal(format!("checkpoint file {}", path.display()), e);
+    if path.exists() {
+        return OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map(drop)
+            .map_err(failed);
+    }
+    let next = path.with_added_extension("try");
+    File::create(&next)
+        .and_then(|_| std::fs::remove_file(&next))
+        .map_err(failed)
+}
+
 impl CheckpointFile {
     /// Opens the file for appending, and drops what a crash left of a last line.
     pub(super) fn open(

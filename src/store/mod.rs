@@ -75,6 +75,7 @@ use std::time::{Duration, Instant};
 
 pub use audit::{AuditFilter, EventRow, UnreadEvent};
 pub use backup::{StoredObject, broken_pages, copy_database, each_object};
+pub use checkpoint_file::try_checkpoint_file;
 pub use decisions::each_decision;
 pub use deliveries::{DeliveryEnd, DueChannel, DueDelivery};
 pub use dry_runs::{DryRun, Explained};

@@ -17,7 +17,7 @@ use crate::support::{
 };
 use dbward::crypto::{hex, random};
 use proxy::Proxy;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -90,6 +90,24 @@ fn standby(dir: &Path) -> Program {
     let mut command = binary();
     command.args(["serve", "--standby", "--config"]);
     Program::start(command.arg(dir.join("server.toml")).env("RUST_LOG", "info"))
+}
+
+/// Gives the machine a Litestream that runs this script.
+fn in_place_of_litestream(dir: &Path, script: &str) {
+    let other = dir.join("litestream");
+    fs::write(&other, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o700)).unwrap();
+    let config = dir.join("server.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let program = std::env::var("DBWARD_TEST_LITESTREAM").unwrap();
+    fs::write(&config, text.replace(&program, &other.to_string_lossy())).unwrap();
+}
+
+/// The lease as it stands in the bucket; null where there is none.
+fn lease(installation: &Installation) -> Value {
+    let document = patient(&installation.copies).document("lease", LIST_TIMEOUT);
+    let document = document.unwrap().map(|document| document.bytes);
+    serde_json::from_slice(&document.unwrap_or(b"null".to_vec())).unwrap()
 }
 
 /// Waits until the standby has begun to follow.

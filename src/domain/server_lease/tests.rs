@@ -92,10 +92,19 @@ fn watch_waits_tenth_longer_and_starts_again_with_each_renewal() {
 #[test]
 fn lease_given_up_is_over_at_once() {
     let now = Instant::now();
-    assert!(LeaseWatch::new("v".to_owned(), now).is_over(&lease().given_up(), now));
+    assert!(LeaseWatch::new("v".to_owned(), now).is_over(&lease().given_up(None), now));
     // Who takes it next holds it.
-    let taken = lease().given_up().taken_by("two", 10, true);
-    assert!(!taken.released);
+    let last = LogHead {
+        seq: 7,
+        hash: "h".to_owned(),
+    };
+    let given_up = lease().given_up(Some(last.clone()));
+    assert_eq!(given_up.head, last);
+    let taken = given_up.taken_by("two", 10, true);
+    assert_eq!(
+        [given_up.head_is_last, taken.released, taken.head_is_last],
+        [true, false, false]
+    );
     assert!(!LeaseWatch::new("v".to_owned(), now).is_over(&taken, now));
 }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::support::{RECOVERY, verified};
 use rustix::process::Signal;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -215,7 +214,8 @@ fn server_that_wakes_up_replaced_writes_nothing_and_ends() {
         admin.get("/api/requests").is(200).json["total"].as_u64(),
         Some(2)
     );
-    assert!(first.path().join("state/dbward.db.replaced").exists());
+    let replaced = first.path().join("state/dbward.db.replaced-00000001");
+    assert!(replaced.exists());
     back.stop();
 }
 
@@ -255,13 +255,9 @@ fn take_over_that_failed_leaves_no_state_that_counts() {
     let second = installation.second(first.path());
     server.stop();
     // A Litestream that fetches nothing.
-    let broken = second.path().join("litestream");
-    fs::write(&broken, "#!/bin/sh\nexit 1\n").unwrap();
-    fs::set_permissions(&broken, fs::Permissions::from_mode(0o700)).unwrap();
     let config = second.path().join("server.toml");
     let whole = fs::read_to_string(&config).unwrap();
-    let program = std::env::var("DBWARD_TEST_LITESTREAM").unwrap();
-    fs::write(&config, whole.replace(&program, &broken.to_string_lossy())).unwrap();
+    in_place_of_litestream(second.path(), "exit 1");
     let (status, errors) = standby(second.path()).end();
     assert_eq!(status.code(), Some(1), "{errors}");
     assert!(errors.contains("the lease is ours, epoch 2"), "{errors}");
@@ -283,6 +279,21 @@ fn take_over_that_failed_leaves_no_state_that_counts() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn take_over_whose_fetch_hangs_gives_the_lease_up() {
+    let installation = Installation::new("async", 3);
+    let first = installation.machine();
+    Program::serve(first.path()).0.stop();
+    let second = installation.second(first.path());
+    in_place_of_litestream(second.path(), "exec sleep 3600");
+    let (status, errors) = standby(second.path()).end();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("has brought nothing for 20 s"), "{errors}");
+    assert!(errors.contains("the lease is given up"), "{errors}");
+    assert_eq!(lease(&installation)["released"], true);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn standby_whose_own_state_is_newest_goes_on_with_it() {
     let installation = Installation::new("async", 3);
     let dir = installation.machine();
@@ -297,7 +308,8 @@ fn standby_whose_own_state_is_newest_goes_on_with_it() {
     let admin = person(address(&standby.line()), dir.path(), "admin");
     let total = admin.get("/api/requests").is(200).json["total"].as_u64();
     assert_eq!(total, Some(1));
-    assert!(!dir.path().join("state/dbward.db.replaced").exists());
+    let replaced = dir.path().join("state/dbward.db.replaced-00000001");
+    assert!(!replaced.exists());
     standby.stop();
 }
 
@@ -325,7 +337,7 @@ fn machines_with_checkpoint_files_take_over_from_each_other() {
         Program::start(command.arg(dir.join("server.toml"))).end()
     };
     let (status, errors) = backup(first.path(), "backup");
-    assert_eq!(status.code(), Some(1), "{errors}");
+    assert_eq!(status.code(), Some(4), "{errors}");
     assert!(
         errors.contains("another machine writes the state"),
         "{errors}"

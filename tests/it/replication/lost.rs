@@ -3,13 +3,6 @@
 use super::*;
 use dbward::store::copy_database;
 use rustix::process::{Signal, kill_process};
-use serde_json::Value;
-
-/// The lease as it stands in the bucket.
-fn lease(installation: &Installation) -> Value {
-    let document = patient(&installation.copies).document("lease", LIST_TIMEOUT);
-    serde_json::from_slice(&document.unwrap().expect("a lease").bytes).unwrap()
-}
 
 /// The number of the last event of the log.
 fn last_event(admin: &Person) -> i64 {
@@ -106,6 +99,90 @@ fn asynchronous_mode_refuses_an_old_disk_too() {
     lacking("async", "answers do not wait for the copy");
 }
 
+/// Puts an older state where the newest lies.
+fn put_back(older: &Path, state: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(state.join(format!("dbward.db{suffix}")));
+    }
+    fs::rename(older, state.join("dbward.db")).unwrap();
+}
+
+fn serve(dir: &Path, more: &[&str]) -> Program {
+    let mut command = binary();
+    command.arg("serve").args(more).arg("--config");
+    Program::start(command.arg(dir.join("server.toml")))
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn old_state_is_refused_after_a_clean_stop_too() {
+    // No renewal within the test: only the stop may name the last event.
+    let installation = Installation::new("confirmed", 300);
+    let (dir, server, requester, admin) = installation.served();
+    let state = dir.path().join("state");
+    let older = dir.path().join("older.db");
+    copy_database(&state.join("dbward.db"), &older).unwrap();
+    requester.create("production", UPDATE).is(201);
+    let last = last_event(&admin);
+    server.stop();
+    let left = lease(&installation);
+    assert_eq!([&left["released"], &left["head_is_last"]], [true, true]);
+    assert!(left["head"]["seq"].as_i64().unwrap() >= last, "{left}");
+    put_back(&older, &state);
+    let (status, errors) = serve(dir.path(), &[]).end();
+    assert_eq!(status.code(), Some(3), "{errors}");
+    assert!(errors.contains("the copy held event"), "{errors}");
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn lease_that_was_removed_lets_no_old_machine_begin() {
+    let installation = Installation::new("confirmed", 3);
+    let (first, server, requester, admin) = installation.served();
+    let second = installation.second(first.path());
+    let standby = super::standby(second.path());
+    follows(&standby);
+    server.kill();
+    let at_second = address(&standby.line());
+    at(&requester, at_second)
+        .create("production", UPDATE)
+        .is(201);
+    standby.stop();
+    let bucket = patient(&installation.copies);
+    let copied = || bucket.names("epoch-00000002", LIST_TIMEOUT).unwrap();
+    let before = copied();
+    bucket.remove_name("lease", LIST_TIMEOUT).unwrap();
+    let empty = installation.second(first.path());
+    for dir in [first.path(), empty.path()] {
+        let (status, errors) = serve(dir, &[]).end();
+        assert_eq!(status.code(), Some(1), "{errors}");
+        assert!(
+            errors.contains("the copy of epoch 2 and no lease"),
+            "{errors}"
+        );
+    }
+    assert_eq!((copied(), lease(&installation)), (before, Value::Null));
+    let server = serve(second.path(), &["--accept-rollback", "the lease is gone"]);
+    let admin = at(&admin, address(&server.line()));
+    assert_eq!(admin.get("/api/requests").is(200).json["total"], 1);
+    let accepted = admin.get("/api/audit/events?event_type=audit.rollback_accepted");
+    assert!(accepted.is(200).raw().contains("the lease is gone"));
+    assert_eq!(lease(&installation)["epoch"], 3);
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn running_server_writes_a_removed_lease_again() {
+    let installation = Installation::new("confirmed", 3);
+    let (_dir, server, requester, _) = installation.served();
+    let bucket = patient(&installation.copies);
+    bucket.remove_name("lease", LIST_TIMEOUT).unwrap();
+    eventually("a lease", || lease(&installation)["epoch"] == 1);
+    requester.create("production", UPDATE).is(201);
+    server.stop();
+}
+
 fn lacking(mode: &str, logged: &str) {
     let installation = Installation::new(mode, 3);
     let dir = installation.machine();
@@ -125,10 +202,7 @@ fn lacking(mode: &str, logged: &str) {
     renewed_with(&installation, last_event(&admin));
     server.kill();
     let before = lease(&installation);
-    for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(state.join(format!("dbward.db{suffix}")));
-    }
-    fs::rename(&older, state.join("dbward.db")).unwrap();
+    put_back(&older, &state);
 
     let mut command = binary();
     command

@@ -122,6 +122,43 @@ fn server_that_can_copy_nothing_leaves_lease_to_the_standby() {
 
 #[test]
 #[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn start_whose_copy_the_bucket_refuses_gives_the_lease_up() {
+    let installation = Installation::new("confirmed", 3);
+    let dir = installation.machine();
+    let program = std::env::var("DBWARD_TEST_LITESTREAM").unwrap();
+    let script = format!("AWS_SECRET_ACCESS_KEY=wrong exec {program} \"$@\"");
+    in_place_of_litestream(dir.path(), &script);
+    let (status, errors) = Program::start(&mut serving(dir.path(), &[])).end();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    let words = "the bucket does not take the copy of the state: Litestream: ";
+    assert!(errors.contains(words), "{errors}");
+    assert_eq!(lease(&installation)["released"], true);
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
+fn standby_names_at_its_start_what_its_take_over_lacks() {
+    let installation = Installation::new("confirmed", 3);
+    let (first, server, _, _) = installation.served();
+    let second = installation.second(first.path());
+    let refused = |words: &str| {
+        let (status, errors) = Program::start(&mut serving(second.path(), &["--standby"])).end();
+        assert_eq!(status.code(), Some(1), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+    };
+    let keys = second.path().join("state/audit-keys.json");
+    let known = fs::read(&keys).unwrap();
+    fs::remove_file(&keys).unwrap();
+    refused("audit-keys.json is missing");
+    fs::write(&keys, known).unwrap();
+    let section = "[audit]\ncheckpoint_file = \"nowhere/file\"\n[replication]";
+    rewrite(second.path(), "[replication]", section);
+    refused("nowhere/file");
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_LITESTREAM and DBWARD_TEST_S3_URL"]
 fn standby_that_cannot_listen_leaves_the_lease_to_another() {
     let installation = Installation::new("confirmed", 3);
     let (first, server, requester, admin) = installation.served();

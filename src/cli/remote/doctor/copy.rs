@@ -4,6 +4,10 @@ use super::{Check, check};
 use crate::cli::demo::sentence;
 use crate::config::{Config, Replication};
 use crate::replication::look::{self, SeenLease};
+use std::time::Duration;
+
+/// How long the copy of what is committed may take.
+const COPY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a server here has to do with the copy.
 pub enum CopyPart {
@@ -71,15 +75,13 @@ fn of_program(replication: &Replication) -> Check {
     }
 }
 
-/// Whether what copies the state takes calls.
+/// Whether all that is committed gets into the bucket.
 fn of_litestream(config: &Config, replication: &Replication) -> Check {
     const NAME: &str = "copying";
-    match look::reach_litestream(replication, &config.state_dir) {
-        Ok(()) => check(NAME, Some(true), "Litestream takes calls"),
+    match look::copies(replication, &config.state_dir, COPY_PATIENCE) {
+        Ok(()) => check(NAME, Some(true), "the bucket has all that is committed"),
         Err(e) => {
-            let words = format!(
-                "Litestream's control socket: {e}; the log of the server says why it does not run"
-            );
+            let words = format!("{}; the log of the server says since when", sentence(&e));
             check(NAME, Some(false), words)
         }
     }

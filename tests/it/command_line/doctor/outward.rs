@@ -289,7 +289,7 @@ fn a_second_copy_is_looked_for_in_the_bucket() {
 }
 
 #[test]
-fn litestream_has_to_take_calls_where_the_lease_is() {
+fn litestream_has_to_copy_where_the_lease_is() {
     let bucket = Bucket::start();
     let dir = settled(SHOP);
     let (program, _) = Program::serve(dir.path());
@@ -330,13 +330,15 @@ fn litestream_has_to_take_calls_where_the_lease_is() {
         &look_in(dir.path()),
         &[
             "epoch 3, of this machine",
-            "BAD   copying        Litestream's control socket: ",
+            "BAD   copying        ",
+            "Litestream's control socket: ",
         ],
     );
+    // One that is stopped takes connections, and answers none.
     let _socket = UnixListener::bind(state.join("litestream.sock")).unwrap();
     holds(
         &look_in(dir.path()),
-        &["ok    copying        Litestream takes calls"],
+        &["BAD   copying        ", "Litestream's control socket: "],
     );
     program.stop();
 }
