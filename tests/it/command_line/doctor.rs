@@ -286,7 +286,11 @@ fn every_file_open_to_others_is_named_with_its_fix() {
     );
     mode("backups", 0o700);
     holds(&look(&dir), &["ok    files          "]);
-    for name in ["dbward.db.replaced", "litestream.json", "standby.db-wal"] {
+    for name in [
+        "dbward.db.replaced-00000001",
+        "litestream.json",
+        "standby.db-wal",
+    ] {
         fs::write(path("state").join(name), "").unwrap();
         mode(&format!("state/{name}"), 0o640);
         let finding = format!("/state/{name} has mode 640, so others can read it: chmod 600 ");
@@ -322,6 +326,43 @@ fn every_file_open_to_others_is_named_with_its_fix() {
     );
     mode("hush", 0o640);
     holds(&look(&dir), &["ok    files          "]);
+    program.stop();
+}
+
+#[test]
+fn server_that_listens_everywhere_or_speaks_tls_is_looked_at() {
+    let (program, dir, look) = host();
+    let file = dir.path().join("server.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"127.0.0.1:", "\"0.0.0.0:")).unwrap();
+    holds(&look(&dir), &["ok    ready          ok", "BAD   agents "]);
+    // Of what cannot be asked, each part is named.
+    let tls = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
+    let tls = format!(
+        "{text}[tls]\ncert_file = \"{0}/first.crt\"\nkey_file = \"{0}/first.key\"\n",
+        tls.display()
+    );
+    fs::write(&file, tls).unwrap();
+    let parts = ["ready     ", "agents    ", "approvers "];
+    let findings = parts.map(|part| format!("skip  {part}     `dbward doctor --server URL`"));
+    holds(&look(&dir), &findings.each_ref().map(String::as_str));
+    program.stop();
+}
+
+#[test]
+fn checkpoint_file_that_cannot_be_written_is_named() {
+    let (program, dir, look) = host();
+    let file = dir.path().join("server.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let with = |place: &str| format!("{text}[audit]\ncheckpoint_file = \"{place}\"\n");
+    fs::write(&file, with("nowhere/checkpoints.jsonl")).unwrap();
+    holds(
+        &look(&dir),
+        &["BAD   checkpoints    ", "/nowhere/checkpoints.jsonl"],
+    );
+    fs::write(&file, with("checkpoints.jsonl")).unwrap();
+    holds(&look(&dir), &["ok    checkpoints    "]);
+    assert!(!dir.path().join("checkpoints.jsonl").exists());
     program.stop();
 }
 

@@ -4,7 +4,7 @@
 use super::certificates::of_server_certificates;
 use super::copy::{CopyPart, of_copy};
 use super::files::of_server_files;
-use super::{Check, check, of_agents, of_approvers, of_ready};
+use super::{Check, check, of_agents, of_approvers, of_on_call, of_ready};
 use crate::cli::backup::newest_of;
 use crate::cli::demo::sentence;
 use crate::cli::output::span;
@@ -16,8 +16,10 @@ use crate::outbound::http::{Answered, OutboundFailure};
 use crate::outbound::{Http, SlackApi, discovery, smtp};
 use crate::server::object_stores::try_bucket;
 use crate::server::state::{StateDir, free_bytes};
+use crate::store::try_checkpoint_file;
 use serde_json::json;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
         disk(&config),
     ];
     checks.extend(of_server_certificates(&config));
+    checks.extend(config.checkpoint_file.as_deref().map(of_checkpoint_file));
     let mut seen = Vec::new();
     checks.extend(outward(&config, &mut seen));
     checks.push(clock(&seen));
@@ -57,6 +60,22 @@ pub fn of_host(file: &Path, backups: Option<&Path>) -> Vec<Check> {
     checks.push(of_backups(backups));
     checks.extend(running(file, &config, process, &part));
     checks
+}
+
+/// Whether checkpoints can be written, also by a standby once it has the lease.
+fn of_checkpoint_file(path: &Path) -> Check {
+    match try_checkpoint_file(path) {
+        Ok(()) => check(
+            "checkpoints",
+            Some(true),
+            format!("{} can be written", path.display()),
+        ),
+        Err(e) => check(
+            "checkpoints",
+            Some(false),
+            format!("{}; see [audit] checkpoint_file", sentence(&e)),
+        ),
+    }
 }
 
 fn disk(config: &Config) -> Check {
@@ -277,19 +296,39 @@ fn running(file: &Path, config: &Config, process: Option<u32>, part: &CopyPart) 
     let token = fs::read_to_string(config.state_dir.join("admin-token"));
     let token = token.ok().and_then(|text| BearerToken::new(&text).ok());
     let asked = "`dbward doctor` with the token of an administrator looks at them";
-    if config.tls.is_some() || config.listen.port() == 0 || config.listen.ip().is_unspecified() {
-        checks.push(check("agents", None, asked));
+    if config.tls.is_some() || config.listen.port() == 0 {
+        for part in ["ready", "agents", "approvers"] {
+            checks.push(check(
+                part,
+                None,
+                "`dbward doctor --server URL` asks the server",
+            ));
+        }
         return checks;
     }
-    let url = format!("http://{}", config.listen);
+    let url = format!("http://{}", reached_at(config.listen));
     checks.push(of_ready(&url));
     let client = token.and_then(|token| Client::new(&ClientOptions::new(&url, token)).ok());
     let Some(client) = client else {
         checks.push(check("agents", None, asked));
+        checks.push(check("approvers", None, asked));
         return checks;
     };
     let agents = client.fetch(&path_of(&["agents"])).and_then(|d| d.read());
     checks.push(of_agents(agents));
     checks.push(of_approvers(&client));
+    checks.extend(of_on_call(
+        client.fetch(&path_of(&["groups"])).and_then(|d| d.read()),
+    ));
     checks
+}
+
+/// Where this machine reaches what listens there: an address that stands for all of them includes loopback.
+fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
