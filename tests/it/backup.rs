@@ -326,7 +326,7 @@ fn interrupted_restore_can_be_repeated_and_overwrites_nothing() {
 }
 
 #[test]
-fn restore_refuses_a_log_that_was_left_next_to_no_database() {
+fn restore_refuses_the_log_of_a_database_that_is_gone() {
     let (s, _dir, backup, _) = backed_up();
     drop(s);
     let new = settled(SHOP);
