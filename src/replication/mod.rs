@@ -57,6 +57,8 @@ const CONNECTIONS: usize = 3;
 /// How far the epoch of a restored state is above that of its backup: each start and each take-over in between counted
 /// one, and agents refuse an epoch below the last they saw.
 const RESTORED_AHEAD: u64 = 1000;
+/// How often it is looked whether a thread has ended.
+const STOP_LOOK: Duration = Duration::from_millis(10);
 /// How long a start tries to reach the bucket.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -422,7 +424,7 @@ impl Reign {
         let copied = store.sync_copy();
         self.copier.set_end(until);
         let last = copied.as_ref().ok().and_then(|()| store.copied_head());
-        self.stop();
+        self.stop(Some(until));
         self.is_settled = true;
         if copied.is_ok() {
             self.keeper.give_up(last);
@@ -438,11 +440,17 @@ impl Reign {
         )))
     }
 
-    fn stop(&mut self) {
+    /// Ends the threads. One that hangs in a call to the bucket is left to the end of the process, once `until` is there.
+    fn stop(&mut self, until: Option<Instant>) {
         *self.copier.lock() = true;
         self.copier.changed.notify_all();
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            while until.is_some_and(|until| Instant::now() < until) && !thread.is_finished() {
+                thread::sleep(STOP_LOOK);
+            }
+            if until.is_none() || thread.is_finished() {
+                let _ = thread.join();
+            }
         }
     }
 
@@ -463,7 +471,7 @@ impl Reign {
 
 impl Drop for Reign {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(None);
         if !self.is_settled && !self.keeper.is_lost() {
             self.keeper.give_up(None);
         }
