@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct DueSignal {
     generation: Mutex<u64>,
     moved: Condvar,
-    /// Channels to which somebody has sent something by hand, whatever keeps them waiting.
-    urged: Mutex<BTreeSet<String>>,
+    /// What somebody has sent by hand, whatever keeps it waiting: channels and ids of deliveries.
+    urged: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl DueSignal {
@@ -20,16 +20,16 @@ impl DueSignal {
         self.moved.notify_all();
     }
 
-    /// Has a channel served now, also where it was left alone after a failure.
-    pub fn urge(&self, channel: &str) {
+    /// Has a delivery made now, before all others of its channel, also where that was left alone after a failure.
+    pub fn urge(&self, channel: &str, delivery_id: &str) {
         let mut urged = self.urged.lock().unwrap_or_else(|e| e.into_inner());
-        urged.insert(channel.to_owned());
+        urged.insert((channel.to_owned(), delivery_id.to_owned()));
         drop(urged);
         self.notify();
     }
 
-    /// Takes the channels that are urged.
-    pub fn take_urged(&self) -> BTreeSet<String> {
+    /// Takes the deliveries that are urged, each with its channel.
+    pub fn take_urged(&self) -> BTreeSet<(String, String)> {
         std::mem::take(&mut *self.urged.lock().unwrap_or_else(|e| e.into_inner()))
     }
 

@@ -7,7 +7,7 @@ use super::dialects::KnownDialects;
 use super::unreadable::{self, frozen_if_corrupt};
 use crate::clock::Timestamp;
 use crate::domain::actor::Caller;
-use crate::domain::approval::{Vote, current_step};
+use crate::domain::approval::{Vote, current_step, without_vote};
 use crate::domain::change::RequestText;
 use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
@@ -162,11 +162,7 @@ pub fn approvers(app: &App, shown: &Detail) -> Result<Vec<NamedApprovers>, Error
     else {
         return Ok(Vec::new());
     };
-    let requester = (!workflow.allow_self_approve).then_some(request.requester.as_str());
-    let distinct = !workflow.allow_same_approver_across_steps;
-    let voted = votes.iter().filter(|v| distinct || v.step == current);
-    let voted = voted.map(|vote| vote.actor.as_str());
-    let left_out = voted.chain(requester).collect();
+    let left_out = without_vote(workflow, votes, &request.requester);
     let active = app.active();
     app.store
         .read(|view| of_step(app, view, &active, step, &request.target, *now, &left_out))
@@ -228,7 +224,7 @@ pub fn list(
 }
 
 /// A page of what waits for the caller: pending requests that match and that they could approve now, newest first.
-/// Whoever is asked by nothing gets an empty one.
+/// Somebody whom nothing asks gets an empty one.
 ///
 /// # Errors
 /// When the store cannot read.

@@ -109,7 +109,7 @@ pub fn send_test(app: &Arc<App>, caller: &Caller, id: &str) -> Result<String, Er
         };
         Ok(Verdict::Write(vec![change.into()], delivery_id))
     })?;
-    app.due.urge(channel(&app.active().outlets, id));
+    app.due.urge(channel(&app.active().outlets, id), &sent);
     Ok(sent)
 }
 
@@ -130,10 +130,10 @@ pub fn channel<'a>(outlets: &Outlets, id: &'a str) -> &'a str {
 /// 409 while it is under way.
 pub fn redeliver(app: &Arc<App>, caller: &Caller, id: &str) -> Result<(), Error> {
     manages(app, caller, "webhook.redeliver")?;
-    let (cx, id) = (Arc::clone(app), id.to_owned());
+    let (cx, delivery) = (Arc::clone(app), id.to_owned());
     let channel = app.change_by(caller, move |view, _| {
-        let found = view.find_delivery(&id)?;
-        let row = found.ok_or_else(|| Error::not_found("delivery", &id))?;
+        let found = view.find_delivery(&delivery)?;
+        let row = found.ok_or_else(|| Error::not_found("delivery", &delivery))?;
         if !cx.active().routes().has(&row.webhook_id) {
             return Err(Error::not_found("webhook", &row.webhook_id));
         }
@@ -152,7 +152,7 @@ pub fn redeliver(app: &Arc<App>, caller: &Caller, id: &str) -> Result<(), Error>
         };
         Ok(Verdict::Write(vec![change.into()], row.webhook_id))
     })?;
-    app.due.urge(&channel);
+    app.due.urge(&channel, id);
     Ok(())
 }
 

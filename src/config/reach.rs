@@ -2,7 +2,7 @@
 //! the caller refuses what a name resolves to.
 
 use super::Cidr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
 
 /// Addresses of this machine.
@@ -74,8 +74,16 @@ impl NetworkReach {
         }
     }
 
-    /// Whether `address` may be called.
+    /// Whether `address` may be called. One by which NAT64 leads to IPv4 is judged by where it leads, which is never this
+    /// machine; a prefix of a network's own, and tunnels, say it of nobody, and are not called.
     pub fn covers(&self, address: IpAddr) -> bool {
+        if let Some(translated) = translated(address) {
+            let beyond = NetworkReach {
+                here: false,
+                ..self.clone()
+            };
+            return beyond.covers(translated);
+        }
         static RANGES: OnceLock<[Vec<Cidr>; 4]> = OnceLock::new();
         let [credentials, here, private, never] = RANGES.get_or_init(|| {
             [CREDENTIALS, HERE, PRIVATE, NEVER]
@@ -93,6 +101,20 @@ impl NetworkReach {
             return self.private || is_listed();
         }
         !within(never)
+    }
+}
+
+/// The address to which the well-known prefix of NAT64, `64:ff9b::/96`, leads.
+fn translated(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address else {
+        return None;
+    };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let bits = u32::from(high) << 16 | u32::from(low);
+            Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
+        }
+        _ => None,
     }
 }
 
@@ -158,7 +180,14 @@ mod tests {
             ("255.255.255.255", [false, false, false]),
             ("::", [false, false, false]),
             ("::7f00:1", [false, false, false]),
+            // NAT64 leads where the rest says; its other prefixes, and tunnels, may lead anywhere.
+            ("64:ff9b::1.1.1.1", [true, true, true]),
+            ("64:ff9b::10.0.0.1", [false, false, true]),
+            ("64:ff9b::127.0.0.1", [false, false, false]),
             ("64:ff9b::a9fe:a9fe", [false, false, false]),
+            ("64:ff9b::168.63.129.16", [false, false, false]),
+            ("64:ff9b:1::1.1.1.1", [false, false, false]),
+            ("64:ff9b:0:0:1::1.1.1.1", [false, false, false]),
             ("::ffff:0:7f00:1", [false, false, false]),
             ("fd00:ec2::254", [false, false, false]),
             ("100.100.100.200", [false, false, false]),

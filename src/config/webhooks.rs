@@ -137,7 +137,10 @@ fn without_effect(raw: &RawConfig, policies: &Policies, notes: &mut Notes) {
             let mut all = policies.notification.iter();
             all.any(|p| p.webhooks.contains(&id.value))
         };
-        if !entry.events.value.is_empty() && entry.id.as_ref().is_some_and(named) {
+        // A checkpoint is of no database, so no policy decides about it.
+        let is_other = |name: &Spanned<String>| event(&name.value) != Some(CHECKPOINTED);
+        let has_others = entry.events.value.iter().any(is_other);
+        if has_others && entry.id.as_ref().is_some_and(named) {
             notes.warn(
                 &entry.events.at,
                 "these have no effect: notification policies name this webhook, and theirs count",

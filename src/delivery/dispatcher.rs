@@ -4,6 +4,7 @@ use super::lane::Lane;
 use super::{Batch, Shared, run};
 use crate::clock::Timestamp;
 use crate::crypto::random;
+use crate::domain::delivery::RETRY_AFTER_SECS_MAX;
 use crate::error::Error;
 use crate::store::DueDelivery;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,10 @@ pub(super) struct Dispatcher {
     is_full: bool,
     /// The configuration that the pauses are from.
     generation: u64,
+    /// Notifications that somebody sends by hand, by their ids.
+    urged: BTreeSet<String>,
+    /// The time of the last round; none before the first.
+    last_round: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -51,6 +56,8 @@ impl Dispatcher {
             turns: 0,
             is_full: false,
             generation: 0,
+            urged: BTreeSet::new(),
+            last_round: None,
         }
     }
 
@@ -130,11 +137,13 @@ impl Dispatcher {
                 lane.paused_until = None;
             }
         }
-        for channel in app.due.take_urged() {
+        for (channel, delivery) in app.due.take_urged() {
             self.lanes.entry(channel).or_default().paused_until = None;
+            self.urged.insert(delivery);
         }
-        let due = app.store.read(|view| view.due_channels())?;
         let now = app.clock.now();
+        self.correct_for_clock(now)?;
+        let due = app.store.read(|view| view.due_channels())?;
         let (mut ready, mut next) = (Vec::new(), None::<Timestamp>);
         for one in due {
             let lane = self.lanes.entry(one.channel.clone()).or_default();
@@ -152,6 +161,26 @@ impl Dispatcher {
             self.claim(chosen)?;
         }
         Ok(next)
+    }
+
+    /// Has nothing wait for a time that was near before the clock was set back, since the last round or before the start.
+    fn correct_for_clock(&mut self, now: Timestamp) -> Result<(), Error> {
+        let longest_wait_ms = match self.last_round {
+            None => RETRY_AFTER_SECS_MAX * 1_000,
+            Some(last) if now < last => {
+                for lane in self.lanes.values_mut() {
+                    lane.paused_until = None;
+                }
+                0
+            }
+            Some(_) => {
+                self.last_round = Some(now);
+                return Ok(());
+            }
+        };
+        while self.shared.app.store.correct_due_times(longest_wait_ms)? > 0 {}
+        self.last_round = Some(now);
+        Ok(())
     }
 
     /// Of lanes that are ready, in order of their last turn, those that are served now. One that may take long, since it is
@@ -187,8 +216,11 @@ impl Dispatcher {
         // A claim that fails may have been written, where the copy of the state is what failed.
         self.stranded.extend(channels.iter().cloned());
         let store = &self.shared.app.store;
-        let claimed = store.claim_deliveries(channels, BATCH_MAX)?;
+        let claimed = store.claim_deliveries(channels, self.urged.clone(), BATCH_MAX)?;
         for (channel, rows) in claimed {
+            for row in &rows {
+                self.urged.remove(&row.id);
+            }
             if !rows.is_empty() {
                 self.serve(channel.clone(), rows)?;
             }

@@ -1,7 +1,7 @@
 //! Sends a notification to a person by mail, or to those of an on-call group, each by a mail of their own.
 
 use super::messages::{self, NotificationFacts};
-use super::{Attempt, Shared};
+use super::{Attempt, Shared, asked};
 use crate::config::Outlets;
 use crate::domain::delivery::{FailedAttempt, FailureKind};
 use crate::domain::id::Selector;
@@ -40,26 +40,31 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         return Attempt::Cancelled("e-mail is not configured any more");
     };
     let public_url = outlets.public_url.as_deref();
-    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url);
+    let facts = NotificationFacts::read(row, public_url);
     let Some(facts) = facts else {
         return failed(FailureKind::Refused, "the stored facts are not JSON");
     };
     let recipient = row.recipient.as_deref().unwrap_or_default();
-    let mut session = MailSession::new(email, &shared.reach, Instant::now() + ATTEMPT_TIMEOUT);
+    let until = Instant::now() + ATTEMPT_TIMEOUT;
+    let is_stopping = || shared.is_stopping();
+    let threads = &shared.mail_threads;
+    let mut session = MailSession::new(email, &shared.reach, threads, until, &is_stopping);
     let mail = |to: String| mail(row, &facts, recipient, to);
-    let done = match on_call(shared, recipient) {
-        Some(people) => on_call_people(shared, outlets, row, &facts, people)
-            .map(|people| send_to_each(shared, &mut session, row, people, mail)),
-        None => match facts.is_cancellation_by_suspension_of(recipient) {
-            true => address_even_if_suspended(shared, outlets, recipient),
-            false => address_of(shared, outlets, recipient),
-        }
-        .map(|address| match session.send(&mail(address)) {
-            Ok(()) => Attempt::Delivered(None),
-            Err(MailFailure::Refused(why)) => failed(FailureKind::Refused, why),
-            Err(MailFailure::NotNow(why)) => failed(FailureKind::Postponed, why),
-            Err(MailFailure::Busy(why)) => failed(FailureKind::Rejected, why),
-            Err(MailFailure::Unreachable(why)) => failed(FailureKind::Unreachable, why),
+    let group = match row.recipient {
+        Some(_) => on_call(shared, recipient)
+            .map(|people| on_call_people(shared, outlets, row, &facts, people)),
+        None => Some(asked_people(shared, outlets, row, &facts)),
+    };
+    let done = match group {
+        Some(people) => people.map(|people| send_to_each(shared, &mut session, row, people, mail)),
+        None => address_to_use(shared, outlets, row, &facts).map(|address| {
+            match session.send(mail(address)) {
+                Ok(()) => Attempt::Delivered(None),
+                Err(MailFailure::Refused(why)) => failed(FailureKind::Refused, why),
+                Err(MailFailure::NotNow(why)) => failed(FailureKind::Postponed, why),
+                Err(MailFailure::Busy(why)) => failed(FailureKind::Rejected, why),
+                Err(MailFailure::Unreachable(why)) => failed(FailureKind::Unreachable, why),
+            }
         }),
     };
     done.unwrap_or_else(|none| match none {
@@ -95,19 +100,30 @@ fn mail(row: &DueDelivery, facts: &NotificationFacts, recipient: &str, to: Strin
     }
 }
 
-/// Somebody on call, and their address or why none is known.
-type OnCallPerson = (String, Result<String, &'static str>);
+/// Somebody of several who are to get a mail, and their address or why none is known.
+type Addressee = (String, Result<String, &'static str>);
+
+/// Several people who are to get a mail each.
+struct Addressees {
+    people: Vec<Addressee>,
+    /// On-call groups of which it is not known who is, and why.
+    unknown: Vec<(String, String)>,
+}
 
 /// Sends a mail to each by itself: one who is refused, or at whom the server falls silent, keeps it from nobody else, and
 /// nobody reads who else got it. Who has it, or was refused, is left out where the others are tried again, and where they
 /// are on call in another group that is asked by the same event.
 fn send_to_each(
     shared: &Shared,
-    session: &mut MailSession,
+    session: &mut MailSession<'_>,
     row: &DueDelivery,
-    mut people: Vec<OnCallPerson>,
+    addressees: Addressees,
     mail: impl Fn(String) -> Mail,
 ) -> Attempt {
+    let Addressees {
+        mut people,
+        unknown,
+    } = addressees;
     let mut mails = shared.settled.take(row);
     let is_tried = |mails: &Mails, address: &String| {
         mails
@@ -123,7 +139,7 @@ fn send_to_each(
         if !is_open || ended.is_some() || session.is_over() || shared.is_stopping() {
             continue;
         }
-        let end = match session.send(&mail(address.clone())) {
+        let end = match session.send(mail(address.clone())) {
             Ok(()) => MailEnd::Sent,
             Err(MailFailure::Refused(why)) => MailEnd::Refused(why),
             Err(MailFailure::NotNow(why)) => MailEnd::NotYet(why),
@@ -139,7 +155,7 @@ fn send_to_each(
         let settled = SettledMail { row: row.seq, end };
         mails.insert(address.clone(), settled);
     }
-    let attempt = judged(row, &people, &mails, ended);
+    let attempt = judged(row, &people, &unknown, &mails, ended);
     shared.settled.keep(row, mails);
     attempt
 }
@@ -147,7 +163,8 @@ fn send_to_each(
 /// What came of a mail to several people; `ended` is what the server answers to all of them now.
 fn judged(
     row: &DueDelivery,
-    people: &[OnCallPerson],
+    people: &[Addressee],
+    unknown: &[(String, String)],
     mails: &Mails,
     ended: Option<(FailureKind, String)>,
 ) -> Attempt {
@@ -173,6 +190,12 @@ fn judged(
         };
         unsent.push(format!("not to {person}: {why}"));
     }
+    for (group, why) in unknown {
+        waits = true;
+        unsent.push(format!(
+            "not to group:{group}: it is not known who is on call: {why}"
+        ));
+    }
     let is_whole = unsent.is_empty();
     sent.sort_unstable();
     if !sent.is_empty() {
@@ -186,7 +209,8 @@ fn judged(
         (false, _) if sent.is_empty() => FailureKind::Refused,
         // What an earlier attempt left to read is true no more.
         (false, _) if is_whole => {
-            return Attempt::Delivered(Some(account).filter(|_| row.attempts > 0));
+            let is_kept = row.attempts > 0 || row.recipient.is_none();
+            return Attempt::Delivered(Some(account).filter(|_| is_kept));
         }
         (false, _) => {
             log::warn!("mail {}: {account}", row.id);
@@ -261,7 +285,7 @@ fn on_call_people(
     row: &DueDelivery,
     facts: &NotificationFacts,
     people: BTreeSet<String>,
-) -> Result<Vec<OnCallPerson>, NoAddress> {
+) -> Result<Addressees, NoAddress> {
     let group = match row.recipient.as_deref().and_then(Selector::parse) {
         Some(Selector::Group(group)) if people.is_empty() => group,
         _ => String::new(),
@@ -274,8 +298,11 @@ fn on_call_people(
         .app
         .store
         .read(|view| view.recipients_besides(row.seq))?;
+    let without_vote = without_vote(shared, facts)?;
     let is_asked = |person: &String| {
-        facts.requester() != Some(person.as_str()) && !own.contains(person.as_str())
+        facts.requester() != Some(person.as_str())
+            && !own.contains(person.as_str())
+            && !without_vote.contains(person.as_str())
     };
     let mut asked = Vec::new();
     for person in people.into_iter().filter(is_asked).take(ASKED_MAX) {
@@ -287,11 +314,88 @@ fn on_call_people(
         asked.push((person, address));
     }
     match asked.iter().any(|(_, address)| address.is_ok()) {
-        true => Ok(asked),
+        true => Ok(Addressees {
+            people: asked,
+            unknown: Vec::new(),
+        }),
         false => Err(NoAddress::Nobody(
             "nobody else is on call whose e-mail address is known",
         )),
     }
+}
+
+/// The people whom a reminder asks, as they are now.
+fn asked_people(
+    shared: &Shared,
+    outlets: &Outlets,
+    row: &DueDelivery,
+    facts: &NotificationFacts,
+) -> Result<Addressees, NoAddress> {
+    let (active, now) = (shared.app.active(), shared.app.clock.now());
+    let everybody = asked::People::new(&shared.app, &active, outlets, now);
+    let (asked, unknown) = shared.app.store.read(|view| {
+        let id = facts.request_id().unwrap_or_default();
+        let Some(waiting) = asked::waiting(view, id, now)? else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let selectors = waiting.selectors(&row.event_type, &active.policies);
+        let (out, most) = (waiting.without_vote(), asked::LOOKED_AT_MAX);
+        let asked = everybody.asked(view, &selectors, &out, most)?;
+        Ok((asked, everybody.unknown_groups(&selectors)))
+    })?;
+    let mut people = Vec::new();
+    for person in asked {
+        match address_of(shared, outlets, &person.id) {
+            Ok(address) if people.len() < ASKED_MAX => people.push((person.id, Ok(address))),
+            Ok(_) => {
+                log::warn!(
+                    "{} goes to {ASKED_MAX} people by mail; more are asked",
+                    row.id
+                );
+                break;
+            }
+            Err(NoAddress::Nobody(_)) => {}
+            Err(failed) => return Err(failed),
+        }
+    }
+    match people.is_empty() && unknown.is_empty() {
+        true => Err(NoAddress::Nobody(
+            "nobody is asked whose e-mail address is known",
+        )),
+        false => Ok(Addressees { people, unknown }),
+    }
+}
+
+/// People who have no vote in the step of a request that waits; nobody where it does not wait.
+fn without_vote(shared: &Shared, facts: &NotificationFacts) -> Result<BTreeSet<String>, Error> {
+    let (id, now) = (
+        facts.request_id().unwrap_or_default(),
+        shared.app.clock.now(),
+    );
+    let waiting = shared
+        .app
+        .store
+        .read(|view| asked::waiting(view, id, now))?;
+    let out = waiting.iter().flat_map(|waiting| waiting.without_vote());
+    Ok(out.map(str::to_owned).collect())
+}
+
+/// The address of the person whom a notification is for.
+fn address_to_use(
+    shared: &Shared,
+    outlets: &Outlets,
+    row: &DueDelivery,
+    facts: &NotificationFacts,
+) -> Result<String, NoAddress> {
+    let person = row.recipient.as_deref().unwrap_or_default();
+    if facts.is_cancellation_by_suspension_of(person) {
+        return address_even_if_suspended(shared, outlets, person);
+    }
+    if asked::asks(&row.event_type) && without_vote(shared, facts)?.contains(person) {
+        let why = "the person has no vote in the step that waits";
+        return Err(NoAddress::Nobody(why));
+    }
+    address_of(shared, outlets, person)
 }
 
 /// The address of an active person.

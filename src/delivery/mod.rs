@@ -23,7 +23,7 @@ use crate::crypto::random;
 use crate::domain::delivery::FailedAttempt;
 use crate::domain::policy::notification::{EMAIL, REMINDERS, SLACK};
 use crate::error::Error;
-use crate::outbound::{Http, SlackApi};
+use crate::outbound::{Http, MailThreads, SlackApi};
 use crate::store::{DeliveryEnd, DueDelivery};
 use dispatcher::Dispatcher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +50,7 @@ struct Shared {
     slack: SlackApi,
     lookups: lookups::SlackLookups,
     settled: email::SettledMails,
+    mail_threads: MailThreads,
     reach: NetworkReach,
     reports: Mutex<Vec<LaneReport>>,
     stop: AtomicBool,
@@ -120,6 +121,7 @@ impl Delivery {
             slack: SlackApi::new(reach),
             lookups: lookups::SlackLookups::default(),
             settled: email::SettledMails::default(),
+            mail_threads: MailThreads::default(),
             reach: reach.clone(),
             reports: Mutex::new(Vec::new()),
             stop: AtomicBool::new(false),

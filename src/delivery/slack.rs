@@ -15,7 +15,7 @@ use crate::domain::request::Request;
 use crate::error::Error;
 use crate::outbound::SlackFailure;
 use crate::outbound::slack::CALL_TIMEOUT;
-use crate::store::{DueDelivery, SlackMessage};
+use crate::store::{DueDelivery, SlackMessage, is_unreadable};
 use serde_json::Value;
 
 /// Events that the message itself reports.
@@ -71,13 +71,16 @@ impl From<Error> for Stopped {
     }
 }
 
+/// What came of a notification that was delivered: nothing more to say, or what could not be done.
+type Done = Result<Option<String>, Stopped>;
+
 /// Makes one attempt.
 pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> Attempt {
     let Some(slack) = &outlets.slack else {
         return Attempt::Cancelled("Slack is not configured any more");
     };
     let public_url = outlets.public_url.as_deref();
-    let facts = NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url);
+    let facts = NotificationFacts::read(row, public_url);
     let Some(facts) = facts else {
         let why = "the stored facts are not JSON";
         return Attempt::Failed(FailedAttempt::new(FailureKind::Refused, why));
@@ -87,16 +90,16 @@ pub(super) fn attempt(shared: &Shared, outlets: &Outlets, row: &DueDelivery) -> 
         (None, Some(account)) => {
             let mut message = messages::linked(&facts);
             message["channel"] = account.as_str().into();
-            call(shared, slack, "chat.postMessage", &message).map(drop)
+            call(shared, slack, "chat.postMessage", &message).map(|_| None)
         }
         (None, None) => {
             let mut message = messages::tested(&facts);
             message["channel"] = slack.channel_of(None).into();
-            call(shared, slack, "chat.postMessage", &message).map(drop)
+            call(shared, slack, "chat.postMessage", &message).map(|_| None)
         }
     };
     match done {
-        Ok(()) => Attempt::Delivered(None),
+        Ok(account) => Attempt::Delivered(account),
         Err(Stopped::Failed(failure)) => Attempt::Failed(failure),
         Err(Stopped::Cancelled(why)) => Attempt::Cancelled(why),
     }
@@ -124,7 +127,7 @@ fn read(
 ) -> Result<Option<Found>, Error> {
     let active = shared.app.active();
     let policies = &active.policies;
-    let on_call = shared.app.on_call_by(&active, now);
+    let everybody = asked::People::new(&shared.app, &active, outlets, now);
     shared.app.store.read(|view| {
         let Some(request) = view.find_request(id)? else {
             return Ok(None);
@@ -133,9 +136,8 @@ fn read(
         let votes = view.votes(&request)?;
         let selectors =
             asked::selectors(event, &request.target, workflow.as_ref(), &votes, policies);
-        let is_out =
-            |id: &str| id == request.requester || votes.iter().any(|vote| vote.actor == id);
-        let asked = asked::asked(view, &selectors, policies, &on_call, outlets, now, is_out)?;
+        let out = asked::without_vote(workflow.as_ref(), &votes, &request.requester);
+        let asked = everybody.addressed(view, &selectors, &out)?;
         let rejecter = votes.iter().rfind(|v| v.action == VoteAction::Reject);
         let rejecter = rejecter.map(|vote| &vote.actor);
         let mut named = Vec::new();
@@ -160,9 +162,12 @@ fn about_request(
     row: &DueDelivery,
     facts: &NotificationFacts,
     id: &str,
-) -> Result<(), Stopped> {
+) -> Done {
     let now = shared.app.clock.now();
-    let found = read(shared, outlets, &row.event_type, id, now)?;
+    let found = match read(shared, outlets, &row.event_type, id, now) {
+        Err(error) if is_unreadable(&error) => return about_unreadable(shared, slack, facts, id),
+        found => found?,
+    };
     let Some(Found {
         request,
         workflow,
@@ -186,27 +191,72 @@ fn about_request(
         is_late: request.expires_at.is_some_and(|at| at <= now),
     };
     let opening = OPENING.contains(&row.event_type.as_str());
+    let channel = slack.channel_of(Some(request.target.environment()));
+    let mut not_updated = None;
     let root = match posted {
-        Some(root) => update(shared, slack, root, &post)?,
+        Some(root) if is_elsewhere(&root, channel) => {
+            leave(shared, slack, &root, channel);
+            None
+        }
+        Some(root) => match update(shared, slack, &root, &post) {
+            Ok(true) => Some(root),
+            Ok(false) => None,
+            // What happened can still be said below it.
+            Err(Stopped::Failed(failure)) if failure.kind == FailureKind::Refused && !opening => {
+                not_updated = Some(format!("said below the message only: {}", failure.reason));
+                Some(root)
+            }
+            Err(stopped) => return Err(stopped),
+        },
         None => None,
     };
     let root = match root {
         Some(root) => root,
         None => {
-            let channel = slack.channel_of(Some(request.target.environment()));
-            let root = open(shared, slack, channel, &post)?;
+            let root = open(shared, slack, channel, post.message(true))?;
             let kept = Some(root.clone());
             shared.app.store.keep_slack_message(request.seq, kept)?;
             root
         }
     };
     if opening {
-        return Ok(());
+        return Ok(None);
     }
     let mut reply = post.reply(facts);
     reply["channel"] = root.channel.into();
     reply["thread_ts"] = root.ts.into();
-    call(shared, slack, "chat.postMessage", &reply).map(drop)
+    call(shared, slack, "chat.postMessage", &reply).map(|_| not_updated)
+}
+
+/// Says of a request whose rows cannot be read what the notification says, without a button.
+fn about_unreadable(shared: &Shared, slack: &Slack, facts: &NotificationFacts, id: &str) -> Done {
+    let posted = shared.app.store.read(|view| view.slack_message_of(id))?;
+    let message = messages::unreadable(facts);
+    if let Some(root) = posted
+        && update_with(shared, slack, &root, message.clone())?
+    {
+        return Ok(None);
+    }
+    let channel = slack.channel_of(facts.environment());
+    open(shared, slack, channel, message).map(|_| None)
+}
+
+/// Whether a message is in another channel than the configuration names by its id; one that it names otherwise may be any.
+fn is_elsewhere(root: &SlackMessage, channel: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let is_id = |text: &str| text.starts_with(['C', 'G']) && text.bytes().all(plain);
+    is_id(channel) && is_id(&root.channel) && channel != root.channel
+}
+
+/// Takes the button from a message whose request is posted to another channel from now on.
+fn leave(shared: &Shared, slack: &Slack, root: &SlackMessage, channel: &str) {
+    let made = update_with(shared, slack, root, messages::moved(channel));
+    if let Err(Stopped::Failed(failure)) = made {
+        log::warn!(
+            "an outdated message in Slack keeps its button: {}",
+            failure.reason
+        );
+    }
 }
 
 /// Posts the message about a request.
@@ -214,9 +264,8 @@ fn open(
     shared: &Shared,
     slack: &Slack,
     channel: &str,
-    post: &RequestPost<'_>,
+    mut message: Value,
 ) -> Result<SlackMessage, Stopped> {
-    let mut message = post.message(true);
     message["channel"] = channel.into();
     message["unfurl_links"] = false.into();
     let answer = call(shared, slack, "chat.postMessage", &message)?;
@@ -233,22 +282,30 @@ fn open(
     }
 }
 
-/// Writes the message anew; none where somebody has deleted it.
+/// Writes the message about a request anew; false where somebody has deleted it.
 fn update(
     shared: &Shared,
     slack: &Slack,
-    root: SlackMessage,
+    root: &SlackMessage,
     post: &RequestPost<'_>,
-) -> Result<Option<SlackMessage>, Stopped> {
-    let mut message = post.message(false);
+) -> Result<bool, Stopped> {
+    update_with(shared, slack, root, post.message(false))
+}
+
+fn update_with(
+    shared: &Shared,
+    slack: &Slack,
+    root: &SlackMessage,
+    mut message: Value,
+) -> Result<bool, Stopped> {
     message["channel"] = root.channel.as_str().into();
     message["ts"] = root.ts.as_str().into();
     let made = shared
         .slack
         .call(slack, "chat.update", &message, CALL_TIMEOUT);
     match made {
-        Ok(_) => Ok(Some(root)),
-        Err(failure) if GONE.iter().any(|error| failure.is(error)) => Ok(None),
+        Ok(_) => Ok(true),
+        Err(failure) if GONE.iter().any(|error| failure.is(error)) => Ok(false),
         Err(failure) => Err(failure.into()),
     }
 }

@@ -19,11 +19,8 @@ pub(super) fn call(
     row: &DueDelivery,
 ) -> Result<(), FailedAttempt> {
     let public_url = outlets.public_url.as_deref();
-    let mut facts =
-        NotificationFacts::read(&row.payload_json, row.risk_level.as_deref(), public_url)
-            .ok_or_else(|| {
-                FailedAttempt::new(FailureKind::Refused, "the stored facts are not JSON")
-            })?;
+    let mut facts = NotificationFacts::read(row, public_url)
+        .ok_or_else(|| FailedAttempt::new(FailureKind::Refused, "the stored facts are not JSON"))?;
     if webhook.format != WebhookFormat::Generic {
         let for_slack = webhook.format == WebhookFormat::Slack;
         let people = asked::people(shared, outlets, &row.event_type, &facts, for_slack);

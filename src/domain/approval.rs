@@ -6,6 +6,7 @@ use crate::domain::id::{Selector, Target};
 use crate::domain::permission::Permission;
 use crate::domain::policy::workflow::{Mode, Workflow, WorkflowStep};
 use crate::error::Error;
+use std::collections::BTreeSet;
 
 /// What a vote that no selector covers is booked on: a holder of `*` stepped in.
 pub const ADMIN_OVERRIDE: &str = "admin_override";
@@ -89,6 +90,20 @@ pub fn missing(step: &WorkflowStep, index: u32, votes: &[Vote]) -> u32 {
             && v.selector == ADMIN_OVERRIDE
     });
     needed.saturating_sub(u32::try_from(stepped_in.count()).unwrap_or(u32::MAX))
+}
+
+/// People who have no vote in the step that waits, whomever it names: those who voted in it, and, as the workflow says,
+/// those who voted in other steps, and the requester.
+pub fn without_vote<'a>(
+    workflow: &Workflow,
+    votes: &'a [Vote],
+    requester: &'a str,
+) -> BTreeSet<&'a str> {
+    let current = current_step(workflow, votes);
+    let distinct = !workflow.allow_same_approver_across_steps;
+    let voted = votes.iter().filter(|v| distinct || v.step == current);
+    let requester = (!workflow.allow_self_approve).then_some(requester);
+    voted.map(|v| v.actor.as_str()).chain(requester).collect()
 }
 
 /// What the current step still needs.

@@ -137,10 +137,11 @@ pub(super) fn give_up_rehearsals(jobs: &JobState) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives up notifications that have waited too long. Returns how many.
+/// Gives up notifications that have waited too long, those that were never tried only with `untried`. Returns how many.
 ///
 /// # Errors
 /// When the store cannot write.
-pub(super) fn give_up_deliveries(app: &App) -> Result<usize, Error> {
-    webhooks::ended(app, "dead", || app.store.give_up_deliveries())
+pub(super) fn give_up_deliveries(app: &App, untried: bool) -> Result<usize, Error> {
+    let end = || app.store.give_up_deliveries(untried);
+    webhooks::ended(app, "dead", end)
 }

@@ -12,12 +12,13 @@ mod stuck;
 mod sweep_objects;
 
 use crate::actions::{App, sessions, webhooks};
+use crate::domain::policy::notification::PENDING_MS_MAX;
 use crate::error::{Error, counted};
 use crate::outbound::{NetworkReach, OnCallApi};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One turn of a job.
 type Tick = fn(&JobState) -> Result<(), Error>;
@@ -25,6 +26,8 @@ type Tick = fn(&JobState) -> Result<(), Error>;
 /// What jobs work with, and how far they have come. One for each running server.
 pub struct JobState {
     app: Arc<App>,
+    /// When this server began to run.
+    began: Instant,
     stuck: stuck::Stuck,
     /// After which expired results the next turn begins.
     purged_results: purge_results::PurgeProgress,
@@ -39,6 +42,7 @@ impl JobState {
     /// The state of jobs that call others as far as `reach` goes.
     pub fn new(app: Arc<App>, reach: &NetworkReach) -> Arc<JobState> {
         Arc::new(JobState {
+            began: app.clock.instant(),
             app,
             stuck: stuck::Stuck::default(),
             purged_results: purge_results::PurgeProgress::default(),
@@ -117,7 +121,10 @@ pub fn minute(jobs: &JobState) -> Result<(), Error> {
 /// When the store cannot write.
 pub fn outbox(jobs: &JobState) -> Result<(), Error> {
     webhooks::cancel_unrouted(&jobs.app)?;
-    let old = expiry::give_up_deliveries(&jobs.app)?;
+    // What waited while the server was down has as long again to be tried.
+    let runs_since = jobs.app.clock.instant().duration_since(jobs.began);
+    let untried = runs_since.as_millis() >= u128::from(PENDING_MS_MAX.unsigned_abs());
+    let old = expiry::give_up_deliveries(&jobs.app, untried)?;
     if old > 0 {
         log::warn!(
             "not delivered in time and given up: {}",

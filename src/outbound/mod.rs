@@ -17,4 +17,4 @@ pub use http::{Http, OutboundFailure};
 pub use jwks::Jwks;
 pub use on_call::OnCallApi;
 pub use slack::{SlackApi, SlackFailure};
-pub use smtp::{Mail, MailFailure, MailSession};
+pub use smtp::{Mail, MailFailure, MailSession, MailThreads};

@@ -12,6 +12,9 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Longest wait for each answer of the server.
@@ -21,6 +24,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for the end, which nothing depends on.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time for one mail, however often the server says something meanwhile.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(45);
+/// How often a stop is looked for while a server is waited for.
+const STOP_LOOK: Duration = Duration::from_millis(50);
+/// Threads that speak with mail servers at one time, those given up included.
+const THREADS_MAX: usize = 4;
 /// Codes by which a server refuses us and not the mail.
 const REFUSES_SENDER: [&str; 4] = ["530", "534", "535", "538"];
 
@@ -66,22 +75,46 @@ impl fmt::Display for MailFailure {
 
 impl std::error::Error for MailFailure {}
 
+/// Threads that speak with mail servers, each for one session. One that is given up ends when its server lets it.
+#[derive(Default)]
+pub struct MailThreads(Arc<AtomicUsize>);
+
 /// Mails that are sent one after another, by one connection as long as the server keeps it.
 pub struct MailSession<'a> {
     email: &'a Email,
     reach: &'a NetworkReach,
-    open: Option<SmtpConnection>,
+    threads: &'a MailThreads,
+    is_stopping: &'a dyn Fn() -> bool,
     until: Instant,
+    mail_timeout: Duration,
+    speaker: Option<Speaker>,
+}
+
+/// The thread of a session, as long as it is not given up.
+struct Speaker {
+    mails: Sender<Mail>,
+    ends: Receiver<Result<(), MailFailure>>,
+    is_given_up: Arc<AtomicBool>,
 }
 
 impl MailSession<'_> {
-    /// A session by the server of `email`, which is connected with the first mail and begins none after `until`.
-    pub fn new<'a>(email: &'a Email, reach: &'a NetworkReach, until: Instant) -> MailSession<'a> {
+    /// A session by the server of `email`, which is connected with the first mail and begins none after `until`. It is
+    /// given up as soon as `is_stopping`.
+    pub fn new<'a>(
+        email: &'a Email,
+        reach: &'a NetworkReach,
+        threads: &'a MailThreads,
+        until: Instant,
+        is_stopping: &'a dyn Fn() -> bool,
+    ) -> MailSession<'a> {
         MailSession {
             email,
             reach,
-            open: None,
+            threads,
+            is_stopping,
             until,
+            mail_timeout: MAIL_TIMEOUT,
+            speaker: None,
         }
     }
 
@@ -94,9 +127,96 @@ impl MailSession<'_> {
     ///
     /// # Errors
     /// Why the server has not accepted it. Where it falls silent at one recipient, it may take mail for others.
-    pub fn send(&mut self, mail: &Mail) -> Result<(), MailFailure> {
-        let message = message(self.email, mail).map_err(MailFailure::Refused)?;
+    pub fn send(&mut self, mail: Mail) -> Result<(), MailFailure> {
+        let unreachable = |why: &str| Err(MailFailure::Unreachable(why.to_owned()));
+        let speaker = match self.speaker.take() {
+            Some(speaker) => speaker,
+            None => self.threads.start(self.email, self.reach)?,
+        };
+        if speaker.mails.send(mail).is_err() {
+            return unreachable("the mail could not be sent");
+        }
+        let until = Instant::now() + self.mail_timeout;
+        loop {
+            match speaker.ends.recv_timeout(STOP_LOOK) {
+                Ok(end) => {
+                    self.speaker = Some(speaker);
+                    return end;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return unreachable("the mail could not be sent");
+                }
+            }
+            if (self.is_stopping)() || Instant::now() >= until {
+                speaker.is_given_up.store(true, Ordering::SeqCst);
+                return unreachable("the mail server takes too long");
+            }
+        }
+    }
+}
+
+impl MailThreads {
+    fn start(&self, email: &Email, reach: &NetworkReach) -> Result<Speaker, MailFailure> {
+        if self.0.fetch_add(1, Ordering::SeqCst) >= THREADS_MAX {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            let why = "the mail server still holds earlier attempts";
+            return Err(MailFailure::Unreachable(why.to_owned()));
+        }
+        let counted = Counted(Arc::clone(&self.0));
+        let (mails, received) = channel::<Mail>();
+        let (ended, ends) = channel();
+        let is_given_up = Arc::new(AtomicBool::new(false));
+        let mut dialogue = Dialogue {
+            email: email.clone(),
+            reach: reach.clone(),
+            open: None,
+            is_given_up: Arc::clone(&is_given_up),
+        };
+        let speak = move || {
+            let _counted = counted;
+            for mail in received {
+                if ended.send(dialogue.send(&mail)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("mail".to_owned());
+        thread.spawn(speak).map_err(|e| {
+            MailFailure::Unreachable(format!("the server could not start a thread: {e}"))
+        })?;
+        Ok(Speaker {
+            mails,
+            ends,
+            is_given_up,
+        })
+    }
+}
+
+/// Counts a thread down when it ends.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What is said to a server, whatever time that takes.
+struct Dialogue {
+    email: Email,
+    reach: NetworkReach,
+    open: Option<SmtpConnection>,
+    is_given_up: Arc<AtomicBool>,
+}
+
+impl Dialogue {
+    fn send(&mut self, mail: &Mail) -> Result<(), MailFailure> {
+        let message = message(&self.email, mail).map_err(MailFailure::Refused)?;
         let mut connection = self.begun(&message)?;
+        if self.is_given_up.load(Ordering::SeqCst) {
+            return Err(MailFailure::Unreachable("given up".to_owned()));
+        }
         match hand_over(&mut connection, &message) {
             Ok(()) => {
                 self.open = Some(connection);
@@ -124,15 +244,15 @@ impl MailSession<'_> {
         {
             return Ok(open);
         }
-        let mut connection = connected(self.email, self.reach)?;
+        let mut connection = connected(&self.email, &self.reach)?;
         let command = sender(&connection, message)?;
         let accepted = connection.command(command);
-        accepted.map_err(|e| failure(&e))?;
+        accepted.map_err(|e| refused_us(&e))?;
         Ok(connection)
     }
 }
 
-impl Drop for MailSession<'_> {
+impl Drop for Dialogue {
     fn drop(&mut self) {
         if let Some(mut open) = self.open.take() {
             let _ = open.set_timeout(Some(QUIT_TIMEOUT));
@@ -219,7 +339,7 @@ fn connected(email: &Email, reach: &NetworkReach) -> Result<SmtpConnection, Mail
         }
         Ok(connection)
     };
-    greeted().map_err(|e| failure(&e))
+    greeted().map_err(|e| refused_us(&e))
 }
 
 /// An address of the server that may be called; it is the one that is connected.
@@ -287,6 +407,14 @@ fn message(email: &Email, mail: &Mail) -> Result<Message, String> {
     }
     let parts = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
     builder.multipart(parts).map_err(|e| e.to_string())
+}
+
+/// What an error means before a recipient was named: a refusal for good is of us, and says nothing about the mail.
+fn refused_us(error: &lettre::transport::smtp::Error) -> MailFailure {
+    match failure(error) {
+        MailFailure::Refused(why) => MailFailure::Unreachable(why),
+        other => other,
+    }
 }
 
 fn failure(error: &lettre::transport::smtp::Error) -> MailFailure {
@@ -357,6 +485,39 @@ mod tests {
             assert!(refused.contains("may not be called"), "{server}: {refused}");
         }
         assert!(resolved(&email("1.1.1.1"), &strict).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_never_finishes_holds_few_threads_and_no_attempt() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = Email {
+            port: listener.local_addr().unwrap().port(),
+            security: MailSecurity::None,
+            ..email("127.0.0.1")
+        };
+        let reach = NetworkReach::default().of_this_machine();
+        let threads = MailThreads::default();
+        let failed = |timeout, is_stopping: &dyn Fn() -> bool| {
+            let until = Instant::now() + MAIL_TIMEOUT;
+            let mut session = MailSession::new(&slow, &reach, &threads, until, is_stopping);
+            session.mail_timeout = timeout;
+            session.send(mail()).unwrap_err().to_string()
+        };
+        // Once by time, then by a stop.
+        let late = "the mail server takes too long";
+        assert_eq!(failed(Duration::ZERO, &|| false), late);
+        for _ in 1..THREADS_MAX {
+            assert_eq!(failed(MAIL_TIMEOUT, &|| true), late);
+        }
+        let held = "the mail server still holds earlier attempts";
+        assert_eq!(failed(MAIL_TIMEOUT, &|| true), held);
+        assert_eq!(threads.0.load(Ordering::SeqCst), THREADS_MAX);
+        drop(listener);
+        let end = Instant::now() + Duration::from_secs(30);
+        while threads.0.load(Ordering::SeqCst) > 0 {
+            assert!(Instant::now() < end);
+            std::thread::yield_now();
+        }
     }
 
     #[test]

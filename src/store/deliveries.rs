@@ -11,6 +11,9 @@ use crate::error::Error;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeSet;
 
+/// Rows that one transaction corrects; more take several, so that nobody waits for all of them.
+const CORRECTED_AT_ONCE: u32 = 500;
+
 /// A channel with notifications that wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueChannel {
@@ -34,6 +37,9 @@ pub struct DueDelivery {
     /// Failed attempts so far.
     pub attempts: u32,
     pub payload_json: String,
+    /// The statement of its request as audit events show it, where the event is of a new one; no more of it than
+    /// somebody needs to see that it is longer than notifications show.
+    pub statement: Option<String>,
     /// The risk of its request.
     pub risk_level: Option<String>,
     /// The step of its request that waits for approval, from 1; none where none does.
@@ -56,7 +62,8 @@ pub enum DeliveryEnd {
 }
 
 columns! {
-    enum Column of "outbox" from "outbox o LEFT JOIN requests r ON r.seq = o.request_seq" {
+    enum Column of "outbox" from "outbox o LEFT JOIN requests r ON r.seq = o.request_seq \
+        LEFT JOIN request_texts t ON t.request_seq = o.request_seq" {
         Id = "o.delivery_id",
         Seq = "o.seq",
         Channel = "o.channel",
@@ -65,6 +72,9 @@ columns! {
         AuditSeq = "o.audit_seq",
         Attempts = "o.attempts",
         Payload = "o.payload_json",
+        Statement = "CASE WHEN o.event_type = 'request.created' OR o.event_type = 'request.auto_approved' \
+            OR o.event_type = 'request.break_glass' OR o.event_type = 'request.reminded' \
+            OR o.event_type = 'request.escalated' THEN substr(t.redacted, 1, 16385) END",
         RiskLevel = "r.risk_level",
         WaitingStep = "CASE WHEN r.status = 'pending' THEN r.current_step + 1 END",
     }
@@ -83,8 +93,10 @@ impl View<'_> {
         for channel in waiting {
             let due_at: Option<Timestamp> = self
                 .connection
-                .find("SELECT next_attempt_ms FROM outbox WHERE channel = ?1 AND next_attempt_ms IS NOT NULL \
-                     AND status = 'pending' ORDER BY next_attempt_ms LIMIT 1", [&channel], first)?;
+                .find("SELECT o.next_attempt_ms FROM outbox o WHERE o.channel = ?1 AND o.next_attempt_ms IS NOT NULL \
+                     AND o.status = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.request_seq = o.request_seq \
+                     AND p.seq < o.seq AND p.channel = o.channel AND p.recipient IS o.recipient AND p.status = 'pending' \
+                     AND p.attempts > 0) ORDER BY o.next_attempt_ms LIMIT 1", [&channel], first)?;
             due.extend(due_at.map(|due_at| DueChannel { channel, due_at }));
         }
         Ok(due)
@@ -104,14 +116,16 @@ impl View<'_> {
 }
 
 impl Store {
-    /// Claims up to `limit` notifications of each of these channels that are due, oldest first. A channel without any
-    /// has an empty list.
+    /// Claims up to `limit` notifications of each of these channels that are due, oldest first, but for the `urged` ones
+    /// (by their ids), which come before all others. One waits while an earlier one of its request, for the same receiver,
+    /// waits for a further attempt. A channel without any has an empty list.
     ///
     /// # Errors
     /// When the store cannot write.
     pub fn claim_deliveries(
         &self,
         channels: Vec<String>,
+        urged: BTreeSet<String>,
         limit: u32,
     ) -> Result<Vec<(String, Vec<DueDelivery>)>, Error> {
         let now = self.now();
@@ -119,7 +133,7 @@ impl Store {
             channels
                 .into_iter()
                 .map(|channel| {
-                    let rows = claim(connection, &channel, now, limit)?;
+                    let rows = claim(connection, &channel, &urged, now, limit)?;
                     Ok((channel, rows))
                 })
                 .collect()
@@ -161,6 +175,24 @@ impl Store {
         })
     }
 
+    /// Makes notifications due now whose next attempt is further away than any pause, since the clock was set back: those
+    /// that were tried and wait more than `retry_ms_max`, and those that were due at once. What is planned keeps its time.
+    /// Returns how many, at most as many as one transaction takes.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn correct_due_times(&self, retry_ms_max: u64) -> Result<usize, Error> {
+        let now = self.now();
+        self.bookkeep(move |connection| {
+            connection.run(
+                "UPDATE outbox SET next_attempt_ms = ?1 WHERE seq IN (SELECT seq FROM outbox WHERE status = 'pending' \
+                 AND next_attempt_ms > ?1 AND ((attempts > 0 AND next_attempt_ms > ?2) OR (attempts = 0 \
+                 AND event_type <> 'request.reminded' AND event_type <> 'request.escalated')) ORDER BY seq LIMIT ?3)",
+                params![now.0, now.plus_ms(retry_ms_max).0, CORRECTED_AT_ONCE],
+            )
+        })
+    }
+
     /// Makes notifications of a channel that wait for a further attempt due at once: what made them wait is over. One that
     /// was never attempted waits for its own time, as reminders do.
     ///
@@ -180,14 +212,24 @@ impl Store {
 fn claim(
     connection: &Connection,
     channel: &str,
+    urged: &BTreeSet<String>,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<DueDelivery>, Error> {
+    for id in urged {
+        connection.run(
+            "UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 \
+             WHERE delivery_id = ?1 AND channel = ?3 AND status = 'pending'",
+            params![id, now.0, channel],
+        )?;
+    }
     // By the index that has them in order: of thousands that are due, only the first are read.
     connection
         .run("UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 WHERE seq IN \
-             (SELECT seq FROM outbox INDEXED BY outbox__channel_status WHERE channel = ?1 AND status = 'pending' \
-             AND next_attempt_ms <= ?2 ORDER BY seq LIMIT ?3)", params![channel, now.0, limit])?;
+             (SELECT o.seq FROM outbox o INDEXED BY outbox__channel_status WHERE o.channel = ?1 AND o.status = 'pending' \
+             AND o.next_attempt_ms <= ?2 AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.request_seq = o.request_seq \
+             AND p.seq < o.seq AND p.channel = o.channel AND p.recipient IS o.recipient AND p.status = 'pending' \
+             AND p.attempts > 0 AND p.next_attempt_ms > ?2) ORDER BY o.seq LIMIT ?3)", params![channel, now.0, limit])?;
     use Column as C;
     let read = |r: &Row<'_>| -> Result<DueDelivery, Error> {
         Ok(DueDelivery {
@@ -199,6 +241,7 @@ fn claim(
             audit_seq: r.column(C::AuditSeq)?,
             attempts: r.column(C::Attempts)?,
             payload_json: r.column(C::Payload)?,
+            statement: r.column(C::Statement)?,
             risk_level: r.column(C::RiskLevel)?,
             waiting_step: r.column(C::WaitingStep)?,
         })
@@ -218,6 +261,7 @@ fn claim(
             }
         }
     }
+    due.sort_by_key(|row| !urged.contains(&row.id));
     Ok(due)
 }
 

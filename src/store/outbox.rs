@@ -67,7 +67,7 @@ pub struct DeliveryCounts {
     pub cancelled: i64,
     /// When one last arrived.
     pub last_delivered_at: Option<Timestamp>,
-    /// What last went wrong.
+    /// Why its last attempt failed, where none has arrived since.
     pub last_error: Option<String>,
 }
 
@@ -197,18 +197,18 @@ impl View<'_> {
             tuple,
         )?;
         let count = |status: &str| rows.iter().find(|r| r.0 == status).map_or(0, |r| r.1);
-        let arrived = rows.iter().find(|r| r.0 == "delivered");
+        let arrived = rows.iter().find(|r| r.0 == "delivered").map(|r| r.2);
         Ok(DeliveryCounts {
             pending: count("pending"),
             in_progress: count("in_progress"),
             delivered: count("delivered"),
             dead: count("dead"),
             cancelled: count("cancelled"),
-            last_delivered_at: arrived.map(|r| Timestamp(r.2)),
+            last_delivered_at: arrived.map(Timestamp),
             last_error: self.connection.find(
-                "SELECT last_error FROM outbox WHERE channel = ?1 AND last_error IS NOT NULL \
-                     ORDER BY updated_at_ms DESC LIMIT 1",
-                [webhook_id],
+                "SELECT last_error FROM outbox WHERE channel = ?1 AND last_error IS NOT NULL AND updated_at_ms > ?2 \
+                     AND status <> 'delivered' AND status <> 'cancelled' ORDER BY updated_at_ms DESC LIMIT 1",
+                params![webhook_id, arrived.unwrap_or(i64::MIN)],
                 first,
             )?,
         })
@@ -225,12 +225,12 @@ impl View<'_> {
 }
 
 impl Store {
-    /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`]; returns how many, at most
-    /// as many as one transaction takes.
+    /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`], those that were never tried only with
+    /// `untried`; returns how many, at most as many as one transaction takes.
     ///
     /// # Errors
     /// When the store cannot write.
-    pub fn give_up_deliveries(&self) -> Result<usize, Error> {
+    pub fn give_up_deliveries(&self, untried: bool) -> Result<usize, Error> {
         let now = self.now().0;
         self.bookkeep(move |connection| {
             // The oldest are given up first. What is planned for later has not waited yet, however old its row is.
@@ -238,8 +238,8 @@ impl Store {
                 "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
                      (SELECT seq FROM outbox WHERE status = 'pending' \
-                     AND coalesce(pending_since_ms, created_at_ms) <= ?3 ORDER BY seq LIMIT ?2)",
-                params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX],
+                     AND coalesce(pending_since_ms, created_at_ms) <= ?3 AND (attempts > 0 OR ?4) ORDER BY seq LIMIT ?2)",
+                params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX, untried],
             )
         })
     }

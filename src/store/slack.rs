@@ -28,6 +28,18 @@ impl View<'_> {
         )
     }
 
+    /// The message about the request of that id, whatever else can be read of it.
+    pub fn slack_message_of(&self, request_id: &str) -> Result<Option<SlackMessage>, Error> {
+        self.connection.find(
+            "SELECT channel, ts FROM slack_messages WHERE request_seq = (SELECT seq FROM requests WHERE id = ?1)",
+            [request_id],
+            |r| {
+                let (channel, ts) = tuple(r)?;
+                Ok(SlackMessage { channel, ts })
+            },
+        )
+    }
+
     /// Active people with a Slack account, and that account, up to `limit`.
     pub fn slack_people(&self, limit: u32) -> Result<Vec<(String, String)>, Error> {
         self.connection.list(

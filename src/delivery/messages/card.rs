@@ -111,6 +111,7 @@ fn title(facts: &NotificationFacts) -> String {
         "request.reminded" => "Still waiting for approval",
         "request.escalated" => "Waiting too long for approval",
         "audit.signed_checkpoint" => "Signed checkpoint of the audit log",
+        "user.updated" => "A Slack account was linked to you",
         "webhook.tested" => "Test message",
         other => other,
     };

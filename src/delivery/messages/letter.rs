@@ -53,6 +53,9 @@ pub(in crate::delivery) fn letter(facts: &NotificationFacts, person: &str) -> Le
             "You receive this because the request is yours."
         }
         Some("webhook.tested") => "You receive this because you asked for a test message.",
+        Some("user.updated") => {
+            "You receive this because the account acts as you in dbward. If it is not yours, tell your administrators at once."
+        }
         Some(ESCALATED) => "You receive this because the request is overdue.",
         _ => "You receive this because you may approve the request.",
     };

@@ -10,11 +10,12 @@ mod slack;
 mod teams;
 
 use crate::config::WebhookFormat;
+use crate::domain::change::DETAIL_BYTES_MAX;
 use crate::domain::request::SUSPENDED_REQUESTER;
 use crate::domain::sql::escaped_exactly;
 use crate::store::DueDelivery;
 pub(super) use letter::letter;
-pub(super) use posted::{RequestPost, linked, tested};
+pub(super) use posted::{RequestPost, linked, moved, tested, unreadable};
 use serde_json::{Map, Value};
 
 /// Somebody who is asked, and where they are known.
@@ -34,20 +35,25 @@ pub(super) struct NotificationFacts {
 }
 
 impl NotificationFacts {
-    /// Reads stored facts, and adds the risk of the request and where it can be looked at.
-    pub(super) fn read(
-        json: &str,
-        risk_level: Option<&str>,
-        public_url: Option<&str>,
-    ) -> Option<NotificationFacts> {
-        let mut fields: Map<String, Value> = serde_json::from_str(json).ok()?;
+    /// Reads stored facts, and adds statement and risk of the request, and where it can be looked at.
+    pub(super) fn read(row: &DueDelivery, public_url: Option<&str>) -> Option<NotificationFacts> {
+        let mut fields: Map<String, Value> = serde_json::from_str(&row.payload_json).ok()?;
+        // Facts that an earlier version stored have their own.
+        if !fields.contains_key("detail") {
+            let statement = row.statement.as_deref();
+            let shown = statement.map(|s| &s[..s.floor_char_boundary(DETAIL_BYTES_MAX)]);
+            if shown.map(str::len) < statement.map(str::len) {
+                fields.insert("detail_truncated".to_owned(), true.into());
+            }
+            fields.insert("detail".to_owned(), shown.into());
+        }
         let request = fields.get("request_id").and_then(Value::as_str);
         let url = public_url
             .zip(request)
             .map(|(base, id)| format!("{base}/requests/{id}"));
         fields.insert("url".to_owned(), url.into());
         if fields.get("risk_level").is_none_or(Value::is_null) {
-            fields.insert("risk_level".to_owned(), risk_level.into());
+            fields.insert("risk_level".to_owned(), row.risk_level.as_deref().into());
         }
         Some(NotificationFacts {
             fields,
@@ -58,6 +64,11 @@ impl NotificationFacts {
     /// The request it is about.
     pub(super) fn request_id(&self) -> Option<&str> {
         self.text("request_id")
+    }
+
+    /// Where its target is.
+    pub(super) fn environment(&self) -> Option<&str> {
+        self.text("environment")
     }
 
     /// Who made the request.
@@ -92,7 +103,7 @@ impl NotificationFacts {
 
 /// Whether the step that a reminder is about still waits.
 pub(super) fn is_timely(row: &DueDelivery) -> bool {
-    let facts = NotificationFacts::read(&row.payload_json, None, None);
+    let facts = NotificationFacts::read(row, None);
     let step = facts.and_then(|facts| facts.number("step_number"));
     step.is_some() && step == row.waiting_step.map(u64::from)
 }
@@ -141,7 +152,58 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             all[name] = value.clone();
         }
-        NotificationFacts::read(&all.to_string(), None, Some("https://dbward.example.com")).unwrap()
+        read(&row(&all.to_string()))
+    }
+
+    fn row(payload_json: &str) -> DueDelivery {
+        DueDelivery {
+            seq: 1,
+            id: "wd-1".to_owned(),
+            channel: "ops".to_owned(),
+            recipient: None,
+            event_type: "request.created".to_owned(),
+            audit_seq: 1,
+            attempts: 0,
+            payload_json: payload_json.to_owned(),
+            statement: None,
+            risk_level: None,
+            waiting_step: None,
+        }
+    }
+
+    fn read(row: &DueDelivery) -> NotificationFacts {
+        NotificationFacts::read(row, Some("https://dbward.example.com")).unwrap()
+    }
+
+    #[test]
+    fn a_new_request_is_shown_with_its_statement_up_to_a_length() {
+        let whole = "é".repeat(DETAIL_BYTES_MAX / 2);
+        for (stored, statement, detail, is_cut) in [
+            ("{}", None, Value::Null, false),
+            ("{}", Some(whole.clone()), json!(whole), false),
+            ("{}", Some(format!("{whole}x")), json!(whole), true),
+            // Of an earlier version, and of what became of a request.
+            (
+                r#"{"detail":"SELECT 1"}"#,
+                Some(whole.clone()),
+                json!("SELECT 1"),
+                false,
+            ),
+            (
+                r#"{"detail":null}"#,
+                Some(whole.clone()),
+                Value::Null,
+                false,
+            ),
+        ] {
+            let row = DueDelivery {
+                statement,
+                ..row(stored)
+            };
+            let facts = read(&row);
+            assert_eq!(facts.fields.get("detail"), Some(&detail));
+            assert_eq!(facts.is_set("detail_truncated"), is_cut);
+        }
     }
 
     fn written(format: WebhookFormat, facts: &NotificationFacts) -> Value {
@@ -174,13 +236,16 @@ mod tests {
         );
         // A later event has the risk of its request, too.
         let stored = r#"{"event":"request.approved","request_id":null}"#;
-        let later = NotificationFacts::read(stored, Some("low"), Some("https://a")).unwrap();
+        let later = read(&DueDelivery {
+            risk_level: Some("low".to_owned()),
+            ..row(stored)
+        });
         let message = written(WebhookFormat::Generic, &later);
         assert_eq!(
             (&message["risk_level"], &message["url"]),
             (&json!("low"), &Value::Null)
         );
-        assert_eq!(NotificationFacts::read("[]", None, None), None);
+        assert_eq!(NotificationFacts::read(&row("[]"), None), None);
     }
 
     #[test]
@@ -383,7 +448,7 @@ mod tests {
     fn an_event_without_a_request_is_a_message_as_well() {
         let stored =
             r#"{"event":"webhook.tested","request_id":null,"actor":"admin","requester":null}"#;
-        let facts = NotificationFacts::read(stored, None, Some("https://a")).unwrap();
+        let facts = read(&row(stored));
         for format in FORMATS {
             let text = String::from_utf8(body(format, &facts)).unwrap();
             assert!(

@@ -260,6 +260,22 @@ pub(in crate::delivery) fn linked(facts: &NotificationFacts) -> Value {
     json!({"text": format!("This Slack account {what}. If that is not right, tell your administrators at once.")})
 }
 
+/// The message about a request of which no more can be read than what a notification says.
+pub(in crate::delivery) fn unreadable(facts: &NotificationFacts) -> Value {
+    let card = Card::new(facts);
+    let mut text = format!("*{}*", short(&card.headline(), VALUE_MAX, line));
+    for (label, value) in &card.lines {
+        text.push_str(&format!("\n{label}: {}", short(value, VALUE_MAX, line)));
+    }
+    json!({"text": text, "blocks": [section(&text)]})
+}
+
+/// What is left of a message whose request is posted to another channel from now on.
+pub(in crate::delivery) fn moved(channel: &str) -> Value {
+    let text = format!("This request is continued in <#{channel}>.");
+    json!({"text": text, "blocks": [section(&text)]})
+}
+
 /// A test message.
 pub(in crate::delivery) fn tested(facts: &NotificationFacts) -> Value {
     let by = short(facts.text("actor").unwrap_or_default(), VALUE_MAX, line);

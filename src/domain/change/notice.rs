@@ -1,4 +1,5 @@
-//! What a notification reports of a change: the facts that go into the outbox, once for each webhook.
+//! What a notification reports of a change: the facts that go into the outbox, once for each receiver. The statement is
+//! not among them: it is stored once, with its request, and read where a notification is sent.
 //!
 //! The facts are kept as one flat object whatever format a webhook has; a chat message is made of them when it is
 //! sent. They hold nothing that the audit event of the change does not: no results, and no messages of a database,
@@ -11,8 +12,7 @@ use crate::domain::id::{Operation, Selector, Target};
 use crate::domain::request::{ExecutionOutcome, Status, Transition};
 use serde_json::{Map, Value};
 
-/// Bytes of a statement that a notification shows; the request shows the rest. Rows are written for
-/// every webhook.
+/// Bytes of a statement that a notification shows; the request shows the rest.
 pub const DETAIL_BYTES_MAX: usize = 16 * 1024;
 
 /// The facts of a change that webhooks receive.
@@ -29,8 +29,8 @@ pub struct Notice<'c> {
     waiting_step: u32,
     operation: Operation,
     status: Status,
-    /// The statement as audit events show it, where the request is new.
-    detail: Option<&'c str>,
+    /// Whether the request is new, so that its statement is shown.
+    is_new: bool,
     more: Map<String, Value>,
 }
 
@@ -113,7 +113,7 @@ impl RequestChange {
             waiting_step: 0,
             operation: request.operation,
             status: self.moved().map_or(request.status, |(_, to)| to),
-            detail: None,
+            is_new: false,
             more: Map::new(),
         }
     }
@@ -129,7 +129,7 @@ fn created(new: &NewRequest) -> Notice<'_> {
         waiting_step: 1,
         operation: new.operation,
         status: new.step.to(),
-        detail: new.text.redacted.as_deref(),
+        is_new: true,
         more: Map::new(),
     };
     notice
@@ -194,22 +194,15 @@ impl Notice<'_> {
         facts
     }
 
-    /// The facts as one flat object. The eight that 0.1.6 sends are always there, null where unknown; so are
-    /// `delivery_id`, `timestamp`, `status` and `reason`.
+    /// The facts as one flat object. The eight that 0.1.6 sends are always there, null where unknown, but for `detail` of a
+    /// new request, which is that of the request; so are `delivery_id`, `timestamp`, `status` and `reason`.
     pub fn payload(&self, event: &str, actor: &str, delivery_id: &str, at: Timestamp) -> Value {
         let mut facts = self.more.clone();
-        let (detail, cut) = match self.detail {
-            Some(detail) => {
-                let end = detail.floor_char_boundary(DETAIL_BYTES_MAX);
-                (Some(&detail[..end]), end < detail.len())
-            }
-            None => (None, false),
-        };
-        if cut {
-            facts.insert("detail_truncated".to_owned(), true.into());
+        if !self.is_new {
+            facts.insert("detail".to_owned(), Value::Null);
         }
         facts.entry("reason").or_insert(Value::Null);
-        let always: [(&str, Value); 11] = [
+        let always: [(&str, Value); 10] = [
             ("event", event.into()),
             ("request_id", self.request_id.into()),
             ("database", self.target.database().into()),
@@ -217,7 +210,6 @@ impl Notice<'_> {
             ("operation", self.operation.as_str().into()),
             ("actor", actor.into()),
             ("requester", self.requester.into()),
-            ("detail", detail.into()),
             ("delivery_id", delivery_id.into()),
             ("timestamp", at.rfc3339().into()),
             ("status", self.status.as_str().into()),

@@ -84,10 +84,13 @@ impl EventFilter {
     /// Stands for every event.
     pub const EVERY: &'static str = "*";
 
-    /// These events; every one where no name is given, or `*` among them.
+    /// These events; every one where no name is given, or `*` among them. A checkpoint has to be named besides.
     pub fn new(names: impl IntoIterator<Item = String>) -> EventFilter {
         let mut names: BTreeSet<String> = names.into_iter().collect();
         if names.contains(Self::EVERY) {
+            names.retain(|name| name == Self::EVERY || name == CHECKPOINTED);
+        }
+        if names.len() == 1 && names.contains(Self::EVERY) {
             names.clear();
         }
         EventFilter { names }
@@ -95,10 +98,11 @@ impl EventFilter {
 
     /// Whether `event` is among them.
     pub fn takes(&self, event: &str) -> bool {
-        self.names.is_empty() || self.names.contains(event)
+        let is_every = self.names.is_empty() || self.names.contains(Self::EVERY);
+        is_every || self.names.contains(event)
     }
 
-    /// Their names, sorted; `*` alone for every event.
+    /// Their names, sorted; `*` for every event.
     pub fn names(&self) -> Vec<&str> {
         if self.names.is_empty() {
             return vec![Self::EVERY];

@@ -1,9 +1,9 @@
 //! Rows of people, agents and tokens.
 
 use super::Context;
-use super::outbox::slack_linked;
+use super::outbox::{account_linked, account_unlinked};
 use crate::domain::change::{IdentityChange, UserStatus};
-use crate::domain::policy::notification::{Routes, SLACK};
+use crate::domain::policy::notification::Routes;
 use crate::domain::session::ConsoleSession;
 use crate::domain::token::Token;
 use crate::error::Error;
@@ -159,19 +159,15 @@ fn notify_accounts(
     account: Option<&str>,
     routes: &Routes,
 ) -> Result<(), Error> {
-    if !routes.has(SLACK) {
-        return Ok(());
-    }
     let before: Option<String> = cx
         .connection
         .find("SELECT slack_user_id FROM users WHERE id = ?1", [id], first)?
         .flatten();
-    let before = before.as_deref().filter(|before| account != Some(*before));
-    if let Some(before) = before {
-        slack_linked(cx, id, before, false)?;
+    if let Some(before) = before.filter(|before| account != Some(before.as_str())) {
+        account_unlinked(cx, id, &before, routes)?;
     }
     match account {
-        Some(account) => slack_linked(cx, id, account, true),
+        Some(account) => account_linked(cx, id, account, routes),
         None => Ok(()),
     }
 }

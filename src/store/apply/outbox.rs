@@ -77,18 +77,9 @@ pub(super) fn announced(
         for webhook in routes.select(event, notice.target) {
             insert(cx, &notice, &row(webhook, None))?;
         }
-        let escalated;
-        let known = match asked == notice.asked {
-            true => &known,
-            false => {
-                escalated = self::known(cx, routes, asked)?;
-                &escalated
-            }
-        };
-        let mailed = routes.mailed(event, notice.requester, actor, asked, known);
-        warn_of_left_out(event, &notice, &mailed);
-        for recipient in &mailed.named {
-            insert(cx, &notice, &row(EMAIL, Some(recipient.as_str())))?;
+        if routes.has(EMAIL) && !asked.is_empty() {
+            // Who is asked then is found when it is sent.
+            insert(cx, &notice, &row(EMAIL, None))?;
         }
         if routes.posts(event) {
             insert(cx, &notice, &row(SLACK, None))?;
@@ -131,11 +122,41 @@ fn known(cx: &Context, routes: &Routes, asked: &[Selector]) -> Result<KnownRecip
     })
 }
 
-/// Writes the row that notifies a Slack account that it was linked to a person, or is not any more.
-pub(super) fn slack_linked(
+/// Writes the rows that notify a Slack account that it was linked to a person, and the person by mail where somebody else
+/// linked it.
+pub(super) fn account_linked(
     cx: &Context,
     person: &str,
     slack_user_id: &str,
+    routes: &Routes,
+) -> Result<(), Error> {
+    if routes.has(SLACK) {
+        linked(cx, person, SLACK, slack_user_id, true)?;
+    }
+    if routes.has(EMAIL) && cx.actor.id != person {
+        linked(cx, person, EMAIL, person, true)?;
+    }
+    Ok(())
+}
+
+/// Writes the row that notifies a Slack account that it is not linked to a person any more.
+pub(super) fn account_unlinked(
+    cx: &Context,
+    person: &str,
+    slack_user_id: &str,
+    routes: &Routes,
+) -> Result<(), Error> {
+    match routes.has(SLACK) {
+        true => linked(cx, person, SLACK, slack_user_id, false),
+        false => Ok(()),
+    }
+}
+
+fn linked(
+    cx: &Context,
+    person: &str,
+    channel: &str,
+    recipient: &str,
     is_linked: bool,
 ) -> Result<(), Error> {
     let delivery_id = format!("wd-{}", uuid());
@@ -146,8 +167,8 @@ pub(super) fn slack_linked(
          VALUES (?1, ?2, ?3, 'user.updated', ?4, ?5, 'pending', ?6, ?6, ?6, ?6)",
         params![
             delivery_id,
-            SLACK,
-            slack_user_id,
+            channel,
+            recipient,
             cx.audit_seq,
             payload.to_string(),
             cx.now.0

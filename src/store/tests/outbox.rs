@@ -119,14 +119,16 @@ fn deliveries_to_removed_webhooks_are_cancelled_and_old_ones_dead() {
     sync(&store, &["chat"]);
     assert_eq!(store.cancel_deliveries().unwrap(), 3);
     assert_eq!(store.cancel_deliveries().unwrap(), 0);
-    assert_eq!(store.give_up_deliveries().unwrap(), 0);
+    assert_eq!(store.give_up_deliveries(true).unwrap(), 0);
     let day = std::time::Duration::from_millis(PENDING_MS_MAX as u64);
     store.clock.turn(day - std::time::Duration::from_secs(60));
     create(&store).unwrap();
-    assert_eq!(store.give_up_deliveries().unwrap(), 0);
+    assert_eq!(store.give_up_deliveries(true).unwrap(), 0);
     store.clock.turn(std::time::Duration::from_secs(60));
-    assert_eq!(store.give_up_deliveries().unwrap(), 3);
-    assert_eq!(store.give_up_deliveries().unwrap(), 0);
+    // What was never tried has its turn first.
+    assert_eq!(store.give_up_deliveries(false).unwrap(), 0);
+    assert_eq!(store.give_up_deliveries(true).unwrap(), 3);
+    assert_eq!(store.give_up_deliveries(true).unwrap(), 0);
     assert_eq!(
         kept(&store),
         [

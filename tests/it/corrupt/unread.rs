@@ -205,7 +205,11 @@ fn a_notification_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(second.list("deliveries").len(), 1);
     s.admin().show(&request).is(200);
     let store = &s.inner().app().store;
-    let due = || store.claim_deliveries(vec!["ops".to_owned()], 100).unwrap();
+    let due = || {
+        store
+            .claim_deliveries(vec!["ops".to_owned()], Default::default(), 100)
+            .unwrap()
+    };
     let claimed = due().remove(0).1;
     assert!(!claimed.is_empty());
     let broken =

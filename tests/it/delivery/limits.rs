@@ -217,3 +217,25 @@ fn hundred_approvers_of_thousands_get_mail() {
     let last = s.person(&format!("p{:04}", CROWD - 1), &["readonly"]);
     last.approve(&request).is(200);
 }
+
+#[test]
+fn a_statement_is_stored_once_for_however_many_receivers() {
+    const RECEIVERS: usize = 50;
+    let sink = Sink::start();
+    let hooks: String = (0..RECEIVERS)
+        .map(|n| sink.webhook(&format!("ops-{n}"), "events = [\"request.created\"]"))
+        .collect();
+    let s = super::server(&format!("[audit]\nredaction = \"none\"\n{hooks}"));
+    let long = format!("SELECT '{}'", "x".repeat(DETAIL_BYTES));
+    s.requester().submit("production", &long);
+    eventually("all receive it", || sink.count() == RECEIVERS);
+    let shown = |got: &Received| got.json()["detail"].as_str().map(str::len);
+    assert!(sink.received().iter().all(|got| shown(got) == Some(16_384)));
+    let db = rusqlite::Connection::open(s.state_dir().join("dbward.db")).unwrap();
+    let stored = "SELECT count(*), sum(length(payload_json)) FROM outbox";
+    let (rows, bytes): (usize, usize) = db
+        .query_row(stored, [], |r| Ok((r.get(0)?, r.get(1)?)))
+        .unwrap();
+    assert_eq!(rows, RECEIVERS);
+    assert!(bytes < RECEIVERS * 1_000, "{bytes} bytes");
+}

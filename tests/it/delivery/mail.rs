@@ -2,7 +2,9 @@
 //! went.
 
 use super::{UPDATE, deliveries};
-use crate::support::{DELIVERS, Letter, Manner, PostOffice, SHOP, Server, Sink, eventually};
+use crate::support::{
+    DELIVERS, FakeSlack, Letter, Manner, PostOffice, SHOP, Server, Sink, eventually,
+};
 use serde_json::{Value, json};
 
 /// People with addresses; `approver-two` has none.
@@ -467,4 +469,124 @@ fn a_test_message_goes_to_those_who_ask_for_it() {
     );
     let event = s.events("event_type=webhook.tested").remove(0);
     assert_eq!(event["resource_id"], "@email");
+}
+
+#[test]
+fn a_server_that_refuses_us_is_tried_again() {
+    for answers in [
+        ("554 5.7.1 blocked", "250 ok"),
+        ("220 hello", "550 5.4.5 quota exceeded"),
+    ] {
+        let post = PostOffice::start();
+        post.turn_away(Some(answers));
+        let s = server(&post);
+        s.requester().submit("production", UPDATE);
+        let row = || deliveries(&s, "webhook_id=email").remove(0);
+        eventually("an attempt", || row()["attempts"] == 1);
+        assert_eq!(row()["status"], "pending", "{answers:?}");
+        post.turn_away(None);
+        s.turn_only(7);
+        eventually("it arrives", || post.letters().len() == 1);
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_mail_server() {
+    let post = PostOffice::start();
+    post.hold(true);
+    let s = server(&post);
+    s.requester().submit("production", UPDATE);
+    eventually("it has the mail", || post.connections() == 1);
+    let began = std::time::Instant::now();
+    let s = s.restart();
+    assert!(began.elapsed().as_secs() < 8, "{:?}", began.elapsed());
+    post.hold(false);
+    eventually("it arrives", || post.letters().len() == 1);
+    assert_eq!(deliveries(&s, "webhook_id=email").len(), 1);
+}
+
+#[test]
+fn a_reminder_goes_to_those_who_are_asked_when_it_is_due() {
+    let post = PostOffice::start();
+    let policy = "[[notification_policies]]\nremind_after_secs = 3600\n\
+        [[users]]\nid = \"late\"\nemail = \"late@example.com\"\n";
+    let role = SHOP.replacen(
+        "group = \"approvers\"\n\n[[auth",
+        "role = \"approves\"\n\n[[auth.roles]]\nname = \"approves\"\npermissions = [\"request.approve\"]\n\n[[auth",
+        1,
+    );
+    let s = Server::with(&format!(
+        "{role}{PEOPLE}{DELIVERS}{}{policy}",
+        post.section()
+    ));
+    s.person("approver", &["approves"]);
+    let request = s.requester().submit("production", UPDATE);
+    eventually("asked", || post.letters().len() == 1);
+    // One leaves, another comes.
+    s.admin().poke("/api/users/approver/suspend").is(200);
+    s.person("late", &["approves"]);
+    s.turn_only(3_601);
+    eventually("reminded", || post.letters().len() == 2);
+    assert_eq!(
+        sent(&post),
+        [
+            "approver@example.com: [dbward] Approval needed: shop/production",
+            "late@example.com: [dbward] Still waiting for approval: shop/production",
+        ]
+    );
+    let about = format!("request_id={}&status=delivered", request.id);
+    eventually("who has it", || {
+        deliveries(&s, &about)[0]["last_error"] == "sent to late"
+    });
+}
+
+#[test]
+fn whoever_is_linked_by_somebody_else_is_notified_by_mail() {
+    let (post, slack) = (PostOffice::start(), FakeSlack::start());
+    let s = Server::with(&format!(
+        "{SHOP}{PEOPLE}{DELIVERS}{}{}",
+        post.section(),
+        slack.section()
+    ));
+    let body = json!({"slack_user_id": "U0ADMIN"}).to_string();
+    let head = [("content-type", "application/json")];
+    s.person("approver", &["readonly"]);
+    let path = "/api/users/approver";
+    s.admin()
+        .call("PATCH", path, &head, body.as_bytes())
+        .is(200);
+    eventually("a mail", || post.letters().len() == 1);
+    assert_eq!(
+        sent(&post),
+        ["approver@example.com: [dbward] A Slack account was linked to you"]
+    );
+    assert!(post.letters()[0].text.contains("tell your administrators"));
+}
+
+#[test]
+fn whoever_has_no_vote_left_is_not_asked_by_mail() {
+    let post = PostOffice::start();
+    let steps = SHOP.replacen(
+        "environment = \"production\"\n",
+        "environment = \"production\"\nallow_same_approver_across_steps = false\n\
+         [[workflows.steps]]\n[[workflows.steps.approvers]]\nuser = \"approver\"\n",
+        1,
+    );
+    let two = PEOPLE.replace(
+        "id = \"approver-two\"",
+        "id = \"approver-two\"\nemail = \"two@example.com\"",
+    );
+    let s = Server::with(&format!("{steps}{two}{DELIVERS}{}", post.section()));
+    let request = s.requester().submit("production", UPDATE);
+    eventually("asked", || post.letters().len() == 1);
+    s.approver().approve(&request).is(200);
+    eventually("all are through", || {
+        deliveries(&s, "status=pending").is_empty() && post.letters().len() == 2
+    });
+    assert_eq!(post.letters()[1].to, "two@example.com");
+    let cancelled = deliveries(&s, "status=cancelled").remove(0);
+    assert_eq!(
+        cancelled["last_error"],
+        "the person has no vote in the step that waits"
+    );
 }

@@ -383,3 +383,62 @@ fn configured_proxy_makes_calls_and_this_machine_is_called_directly() {
     settled(&s, "ops", "delivered");
     assert_eq!(sink.count(), 1);
 }
+
+#[test]
+fn after_an_outage_events_of_a_request_arrive_in_order() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook(
+        "ops",
+        "events = [\"request.created\", \"request.approved\"]",
+    ));
+    sink.manner(Manner::HangsUp);
+    let request = s.requester().submit("production", UPDATE);
+    for attempt in 1..=5 {
+        eventually("an attempt", || {
+            settled(&s, "ops", "pending")["attempts"] == attempt
+        });
+        // The last pause of the message is longer than that of its receiver.
+        s.turn_only([7, 37, 150, 750, 800][attempt - 1]);
+    }
+    s.approver().approve(&request).is(200);
+    sink.manner(Manner::Accepts);
+    s.turn_only(700);
+    eventually("both", || deliveries(&s, "status=delivered").len() == 2);
+    let events: Vec<String> = sink.received().iter().map(|r| r.text("event")).collect();
+    assert_eq!(
+        events[events.len() - 2..],
+        ["request.created", "request.approved"]
+    );
+}
+
+#[test]
+fn a_test_message_comes_before_what_is_due() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    sink.manner(Manner::HangsUp);
+    for _ in 0..20 {
+        s.requester().submit("production", UPDATE);
+    }
+    eventually("a failure", || sink.count() > 0);
+    let before = sink.count();
+    s.admin().poke("/api/webhooks/ops/test").is(202);
+    eventually("the next call", || sink.count() > before);
+    let tested = |got: &crate::support::Received| got.text("event") == "webhook.tested";
+    assert!(sink.received()[before..].iter().take(2).any(tested));
+}
+
+#[test]
+fn an_error_of_a_webhook_is_shown_until_something_arrives() {
+    let sink = Sink::start();
+    let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
+    let shown =
+        || s.admin().get("/api/webhooks/ops").is(200).json["deliveries"]["last_error"].clone();
+    sink.manner(Manner::Status(404, String::new()));
+    s.requester().submit("production", UPDATE);
+    settled(&s, "ops", "dead");
+    assert_eq!(shown(), "the answer is 404");
+    sink.manner(Manner::Accepts);
+    s.requester().submit("production", UPDATE);
+    settled(&s, "ops", "delivered");
+    assert_eq!(shown(), Value::Null);
+}

@@ -15,6 +15,7 @@ fn checkpoint_goes_only_to_webhooks_that_name_it() {
         hook("proof", "[\"audit.signed_checkpoint\"]"),
         hook("all", "[]"),
         hook("every", "[\"*\"]"),
+        hook("both", "[\"*\", \"audit.signed_checkpoint\"]"),
     ];
     // A policy decides about databases only.
     let policy = "[[notification_policies]]\nenvironment = \"staging\"\nwebhooks = [\"proof\"]\n";
@@ -28,7 +29,12 @@ fn checkpoint_goes_only_to_webhooks_that_name_it() {
     let mut sent = notified(&s);
     sent.retain(|(_, facts)| facts["event"] == "audit.signed_checkpoint");
     sent.reverse();
-    assert_eq!(sent.len(), events.len());
+    assert!(
+        sent.iter()
+            .all(|(webhook, _)| webhook == "proof" || webhook == "both")
+    );
+    let (sent, both): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(id, _)| id == "proof");
+    assert_eq!((sent.len(), both.len()), (events.len(), events.len()));
     for ((webhook, facts), event) in sent.iter().zip(&events) {
         let mut line: Value =
             serde_json::from_str(event["metadata_json"].as_str().unwrap()).unwrap();

@@ -231,3 +231,57 @@ fn unwritable_message_is_posted_anew() {
         assert_eq!(reply["thread_ts"], ts.as_str(), "{error}");
     }
 }
+
+#[test]
+fn an_update_that_is_refused_keeps_the_answer_from_nobody() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    let request = s.requester().submit("production", UPDATE);
+    let ts = posted(&s, &request);
+    slack.next("chat.update", SlackMood::Error("msg_too_long"));
+    s.approver().approve(&request).is(200);
+    let reply = slack.nth("chat.postMessage", 2).body;
+    assert_eq!(reply["thread_ts"], ts.as_str());
+    assert!(written_in(&reply).contains("Approved"));
+}
+
+#[test]
+fn who_may_approve_the_next_step_too_is_mentioned() {
+    for (keys, is_mentioned) in [
+        ("", true),
+        ("allow_same_approver_across_steps = false\n", false),
+    ] {
+        let slack = FakeSlack::start();
+        let more = format!(
+            "[[workflows]]\ndatabase = \"shop\"\nenvironment = \"production\"\n{keys}\
+             [[workflows.steps]]\n[[workflows.steps.approvers]]\nuser = \"approver\"\n\
+             [[workflows.steps]]\n[[workflows.steps.approvers]]\ngroup = \"approvers\"\n"
+        );
+        let s = server_with(&slack, &more);
+        link_all(&s);
+        let linked = slack.of("chat.postMessage").len();
+        let request = s.requester().submit("production", UPDATE);
+        posted(&s, &request);
+        s.approver().approve(&request).is(200);
+        let reply = slack.nth("chat.postMessage", linked + 2).body;
+        let text = written_in(&reply);
+        let mention = format!("<@{APPROVER}>");
+        assert_eq!(text.contains(&mention), is_mentioned, "{text}");
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_read_loses_its_button() {
+    let slack = FakeSlack::start();
+    let s = server(&slack);
+    let request = s.requester().submit("production", UPDATE);
+    posted(&s, &request);
+    s.edit_state("UPDATE request_texts SET workflow_json = '{'");
+    s.approver().approve(&request);
+    eventually("its message", || {
+        let last = slack.of("chat.update").pop();
+        last.is_some_and(|c| {
+            written_in(&c.body).contains("Differs from what was approved") && c.button().is_none()
+        })
+    });
+}

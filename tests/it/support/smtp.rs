@@ -35,6 +35,10 @@ struct PostState {
     refusal: Option<String>,
     /// Answers to single recipients.
     refused: BTreeMap<String, String>,
+    /// What it greets with, and what a sender is answered, instead of 220 and 250.
+    turned_away: Option<(&'static str, &'static str)>,
+    /// Whether it says nothing to a whole mail.
+    holds: bool,
     connections: usize,
     stop: bool,
 }
@@ -75,6 +79,8 @@ impl PostOffice {
             admits: true,
             refusal: None,
             refused: BTreeMap::new(),
+            turned_away: None,
+            holds: false,
             connections: 0,
             stop: false,
         }));
@@ -136,6 +142,16 @@ impl PostOffice {
         self.state.lock().unwrap().refusal = answer.map(str::to_owned);
     }
 
+    /// It greets with the first of these and answers every sender with the second, from now on.
+    pub fn turn_away(&self, answers: Option<(&'static str, &'static str)>) {
+        self.state.lock().unwrap().turned_away = answers;
+    }
+
+    /// Whether it says nothing to a whole mail, from now on.
+    pub fn hold(&self, holds: bool) {
+        self.state.lock().unwrap().holds = holds;
+    }
+
     /// Connections that there were.
     pub fn connections(&self) -> usize {
         self.state.lock().unwrap().connections
@@ -164,7 +180,9 @@ fn is_login(words: &str) -> bool {
 fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
     let mut stream = BufReader::new(stream);
     let (mut is_in, mut to) = (!is_locked, String::new());
-    let mut answer = "220 post.example.com".to_owned();
+    let turned_away = state.lock().unwrap().turned_away;
+    let (greeting, to_sender) = turned_away.unwrap_or(("220 post.example.com", "250 ok"));
+    let mut answer = greeting.to_owned();
     loop {
         let written = stream
             .get_mut()
@@ -188,6 +206,8 @@ fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
             "221 bye".to_owned()
         } else if !is_in && !upper.starts_with("EHLO") {
             "530 5.7.0 who are you".to_owned()
+        } else if upper.starts_with("MAIL FROM:") {
+            to_sender.to_owned()
         } else if upper.starts_with("RCPT TO:") {
             let address = line["RCPT TO:".len()..].trim().trim_matches(['<', '>']);
             let state = state.lock().unwrap();
@@ -208,6 +228,10 @@ fn serve(stream: impl Read + Write, is_locked: bool, state: &Mutex<PostState>) {
             let Some(text) = text(&mut stream) else {
                 return;
             };
+            if state.lock().unwrap().holds {
+                let _ = self::line(&mut stream);
+                return;
+            }
             let to = to.clone();
             state.lock().unwrap().letters.push(Letter { to, text });
             "250 ok".to_owned()
