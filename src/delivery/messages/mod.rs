@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_request_is_shown_with_its_statement_up_to_a_length() {
+    fn a_new_request_is_shown_with_a_bounded_statement() {
         let whole = "é".repeat(DETAIL_BYTES_MAX / 2);
         for (stored, statement, detail, is_cut) in [
             ("{}", None, Value::Null, false),

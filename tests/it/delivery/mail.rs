@@ -506,7 +506,7 @@ fn a_stop_does_not_wait_for_the_mail_server() {
 }
 
 #[test]
-fn a_reminder_goes_to_those_who_are_asked_when_it_is_due() {
+fn a_reminder_goes_to_those_who_are_asked_now() {
     let post = PostOffice::start();
     let policy = "[[notification_policies]]\nremind_after_secs = 3600\n\
         [[users]]\nid = \"late\"\nemail = \"late@example.com\"\n";
