@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod actions;
+pub mod address;
 pub mod agent;
 pub mod analyzer;
 pub mod cli;

@@ -9,7 +9,7 @@
 use crate::Outcome;
 use crate::drive::{Measured, Span};
 use dbward::crypto::{Keypair, MacKey, sha256_hex, uuid};
-use dbward::domain::head::{Head, Sum};
+use dbward::domain::head::{Head, HeadPurpose, Sum};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use std::cell::RefCell;
@@ -154,7 +154,7 @@ impl Signer {
         let sum = self.sum.borrow().hex();
         head.sums.values_mut().for_each(|s| s.clone_from(&sum));
         let sums = Value::Text(serde_json::to_string(&head.sums).unwrap_or_default());
-        let signed = head.sign("floor", &self.key);
+        let signed = head.sign(HeadPurpose::End, "floor", &self.key);
         db.prepare_cached(WRITE)?.execute(rusqlite::params![
             signed.head.seq,
             signed.head.hash,

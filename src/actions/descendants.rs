@@ -91,7 +91,6 @@ impl Descendants {
         }
     }
 
-    /// The tokens that end.
     pub(super) fn ended_tokens(&self) -> impl Iterator<Item = &Token> {
         self.ended.iter().map(|stored| &stored.token)
     }

@@ -37,7 +37,9 @@ pub mod resume;
 mod row_bounds;
 pub mod schemas;
 pub mod sessions;
+mod slack_links;
 pub mod start;
+mod statements_tried;
 pub mod submission;
 pub mod submit_result;
 pub mod tokens;
@@ -186,7 +188,7 @@ impl Caches {
             eligible: eligible::DirectoryCache::default(),
             quotas: quotas::Quotas::new(settings.quotas.clone()),
             rates: rates::Rates::new(u64::from(settings.calls_per_minute), MINUTE_MS),
-            preflights: preflight::rates(MINUTE_MS),
+            preflights: statements_tried::rates(MINUTE_MS),
             sign_ins: sessions::rates(MINUTE_MS),
         }
     }

@@ -3,8 +3,7 @@
 use super::App;
 use super::approvers::{NamedApprovers, of_step};
 use super::dialects::known_dialect;
-use super::rates::Rates;
-use super::resolve_policy::{Predicted, predict};
+use super::resolve_policy::{Predicted, counted, predict};
 use crate::domain::actor::Caller;
 use crate::domain::decision::Decision;
 use crate::domain::id::Target;
@@ -12,10 +11,7 @@ use crate::domain::permission::Permission;
 use crate::domain::request::Opening;
 use crate::domain::schema::Schema;
 use crate::domain::sql::TEXT_BYTES_MAX;
-use crate::error::{Error, ErrorKind};
-
-/// Statements of one person that are tried in a minute: a folder of migrations at once, and no load to speak of.
-pub const PER_MINUTE: u64 = 60;
+use crate::error::Error;
 
 /// What would happen.
 pub struct Preflight {
@@ -26,11 +22,6 @@ pub struct Preflight {
     pub approvers: Vec<Vec<NamedApprovers>>,
     /// Tables that the statement names, with the rows that their database estimates, where it is known.
     pub tables: Vec<(String, Option<i64>)>,
-}
-
-/// Limits how often one person may try.
-pub fn rates(minute_ms: u32) -> Rates {
-    Rates::new(PER_MINUTE, minute_ms)
 }
 
 /// Predicts what a request of `sql` would come to. Counted with `first`, and not where the same call looks once more.
@@ -73,31 +64,6 @@ pub fn preflight(
         tables,
         target,
     })
-}
-
-/// What would become of `sql`, of which one person may ask so often in a minute, by whichever call.
-///
-/// # Errors
-/// 429 `rate_limited`; 503 when no thread is free to read the statement.
-pub(super) fn counted(
-    app: &App,
-    caller: &Caller,
-    target: &Target,
-    sql: &str,
-) -> Result<Predicted, Error> {
-    count(app, caller)?;
-    predict(app, caller, target, sql)
-}
-
-fn count(app: &App, caller: &Caller) -> Result<(), Error> {
-    let rates = &app.caches.preflights;
-    rates
-        .take(&caller.subject, 1, app.clock.now())
-        .map_err(|secs| {
-            let message =
-                format!("at most {PER_MINUTE} statements a minute are tried for one person");
-            Error::new(ErrorKind::TooMany, "rate_limited", message).retry_after(secs)
-        })
 }
 
 fn approvers(

@@ -2,8 +2,8 @@
 //! as one row; failed authentications as one row a minute and address, or IPv6 network, of a hundred, and one of the rest.
 
 use super::App;
+use crate::address::network_of;
 use crate::domain::actor::{Actor, Caller};
-use crate::domain::address::network_of;
 use crate::domain::change::{AuthFailures, LogChange, Refused, RequestRef};
 use crate::domain::request::Request;
 use crate::error::{Error, ErrorKind};
@@ -15,7 +15,7 @@ use std::sync::Mutex;
 pub const SINGLE_PER_MINUTE: u32 = 20;
 /// Actors, and addresses, counted apart in one minute; further ones share one row.
 pub const COUNTED_MAX: usize = 10_000;
-/// Rows of failed authentications a minute, at most; further addresses share one: whoever owns many addresses must not
+/// Rows of failed authentications a minute, at most; further addresses share one: who owns many addresses must not
 /// fill the disk with rows, nor hold up the writer, whom everybody waits for.
 const FAILURE_ROWS_MAX: usize = 100;
 /// Failed authentications of one address in one minute after which further ones have to wait: more than clients with an

@@ -3,7 +3,7 @@
 
 use super::dialects::{analyze, known_dialect};
 use super::eligible;
-use super::preflight;
+use super::statements_tried::count;
 use super::{Active, App};
 use crate::domain::actor::Caller;
 use crate::domain::decision::{self, Assessment, Decision};
@@ -139,7 +139,7 @@ pub fn resolve(
         }
     };
     let predicted = match sql.filter(|_| registered) {
-        Some(sql) => Some(preflight::counted(app, caller, &target, sql)?),
+        Some(sql) => Some(counted(app, caller, &target, sql)?),
         None => None,
     };
     let operations: Vec<Resolved> = wanted.into_iter().map(resolved).collect();
@@ -175,6 +175,20 @@ fn firing(active: &Active, target: &Target) -> Vec<WebhookFiring> {
         by_policy: f.by_policy,
     });
     firing.collect()
+}
+
+/// What would become of `sql`, of which one person may ask so often in a minute, by whichever call.
+///
+/// # Errors
+/// 429 `rate_limited`; 503 when no thread is free to read the statement.
+pub(super) fn counted(
+    app: &App,
+    caller: &Caller,
+    target: &Target,
+    sql: &str,
+) -> Result<Predicted, Error> {
+    count(app, caller)?;
+    predict(app, caller, target, sql)
 }
 
 pub(super) fn predict(

@@ -3,11 +3,11 @@
 use super::App;
 use super::descendants::Descendants;
 use super::identify::{ConsoleSignIn, Rejection, id_token, kept_changes};
-use super::users::unlinked;
+use super::slack_links::unlinked;
+use crate::address::network_of;
 use crate::clock::Timestamp;
 use crate::crypto::{hex, random, same, sha256_hex, uuid};
 use crate::domain::actor::{Actor, Caller, Origin, SubjectType};
-use crate::domain::address::network_of;
 use crate::domain::change::{Change, IdentityChange};
 use crate::domain::session::{
     ConsoleSession, SESSION_SECS_MAX, SESSIONS_PER_PERSON_MAX, SessionEnd, StoredSession,

@@ -8,7 +8,7 @@ use super::App;
 use super::descendants::Descendants;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
-use super::users::unlinked;
+use super::slack_links::unlinked;
 use crate::clock::Timestamp;
 use crate::config::ID_BYTES_MAX;
 use crate::crypto::{hex, random, uuid};

@@ -8,6 +8,7 @@ use super::descendants::Descendants;
 use super::identify::slack_link_counts;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
+use super::slack_links::unlinked;
 use super::{App, eligible, sessions};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{
@@ -184,7 +185,7 @@ pub fn link_slack(
     })
 }
 
-/// Refuses who may not link that person, or unlink them. Whoever acts by the account is the whole person, so a token
+/// Refuses who may not link that person, or unlink them. Who acts by the account is the whole person, so a token
 /// with a ceiling, which is not, links nobody.
 fn may_link(caller: &Caller, id: &str, links: bool) -> Result<(), Error> {
     if caller.subject != id {
@@ -213,27 +214,6 @@ fn stands_for(rights: &Rights, user: &User, policies: &Policies) -> Result<(), E
                 .hint("link it with a token without `roles`, which has all of yours"),
         ),
     }
-}
-
-/// The ends of the links that people made with tokens of theirs that end now.
-pub(super) fn unlinked<'a>(
-    view: &View,
-    ended: impl Iterator<Item = &'a Token>,
-) -> Result<Vec<Change>, Error> {
-    let mut changes = Vec::new();
-    for token in ended {
-        let user = view.find_user(&token.subject_id)?;
-        let linked = user.filter(|user| user.slack_linked_with.as_ref() == Some(&token.id));
-        changes.extend(linked.map(|user| {
-            Change::from(IdentityChange::UserUpdated {
-                id: user.id,
-                slack_user_id: None,
-                linkers: BTreeSet::new(),
-                linked_with: None,
-            })
-        }));
-    }
-    Ok(changes)
 }
 
 /// Suspends a person; with `all`, everything that was issued with their tokens ends too.

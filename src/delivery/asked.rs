@@ -152,7 +152,7 @@ impl People<'_> {
         let mut asked = self.asked(view, selectors, left_out, ADDRESSED_MAX)?;
         let unknown = self.unknown_groups(selectors);
         asked.extend(unknown.into_iter().map(|(group, _)| AskedPerson {
-            id: format!("whoever is on call in {group} (not known now)"),
+            id: format!("those on call in {group} (not known now)"),
             slack_user_id: None,
             email: None,
         }));

@@ -201,9 +201,12 @@ fn about_request(
         Some(root) => match update(shared, slack, &root, &post) {
             Ok(true) => Some(root),
             Ok(false) => None,
-            // What happened can still be said below it.
+            // What happened can still be written below it.
             Err(Stopped::Failed(failure)) if failure.kind == FailureKind::Refused && !opening => {
-                not_updated = Some(format!("said below the message only: {}", failure.reason));
+                not_updated = Some(format!(
+                    "written below the message only: {}",
+                    failure.reason
+                ));
                 Some(root)
             }
             Err(stopped) => return Err(stopped),
@@ -212,12 +215,7 @@ fn about_request(
     };
     let root = match root {
         Some(root) => root,
-        None => {
-            let root = open(shared, slack, channel, post.message(true))?;
-            let kept = Some(root.clone());
-            shared.app.store.keep_slack_message(request.seq, kept)?;
-            root
-        }
+        None => opened(shared, slack, channel, &post)?,
     };
     if opening {
         return Ok(None);
@@ -226,6 +224,22 @@ fn about_request(
     reply["channel"] = root.channel.into();
     reply["thread_ts"] = root.ts.into();
     call(shared, slack, "chat.postMessage", &reply).map(|_| not_updated)
+}
+
+/// Posts the message about a request, and keeps where it is.
+fn opened(
+    shared: &Shared,
+    slack: &Slack,
+    channel: &str,
+    post: &RequestPost,
+) -> Result<SlackMessage, Stopped> {
+    let root = open(shared, slack, channel, post.message(true))?;
+    let kept = Some(root.clone());
+    shared
+        .app
+        .store
+        .keep_slack_message(post.request.seq, kept)?;
+    Ok(root)
 }
 
 /// Says of a request whose rows cannot be read what the notification says, without a button.

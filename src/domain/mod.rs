@@ -2,7 +2,6 @@
 
 pub mod accounts;
 pub mod actor;
-pub mod address;
 pub mod agent;
 pub mod approval;
 pub mod audit;

@@ -4,7 +4,7 @@
 //! longest makes room; where none is idle, the new one waits in the anteroom, in which only calls that the rules mark
 //! as always served are answered.
 
-use crate::domain::address::network;
+use crate::address::network;
 use crate::gate::limits::GateLimits;
 use crate::metrics::Metrics;
 use std::collections::{BTreeMap, HashMap};

@@ -299,13 +299,7 @@ mod tests {
         for to_its_end in [false, true] {
             assert_eq!(at("2026-01-02T03:04:05", to_its_end), time);
             assert_eq!(at("2026-01-02T03:04:05Z", to_its_end), time);
-            for bad in [
-                "2026-01-32",
-                "2026-13-01",
-                "20260102",
-                "2026-01-02T",
-                "yesterday!",
-            ] {
+            for bad in ["2026-01-32", "2026-13-01", "2026-01-02T", "yesterday!"] {
                 assert_eq!(at(bad, to_its_end), None, "{bad}");
             }
         }

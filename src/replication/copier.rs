@@ -2,7 +2,7 @@
 
 use super::SYNC_AGAIN;
 use super::keeper::Keeper;
-use super::litestream::{END_WITHIN, Litestream, NotCopied, RunningChild};
+use super::litestream::{END_WITHIN, Litestream, RunningChild, Uncopied};
 use crate::clock::Clock;
 use crate::domain::server_lease::renew_every;
 use crate::error::Error;
@@ -150,7 +150,7 @@ impl Replica for Copier {
             self.end().map_or(until, |end| until.min(end))
         });
         self.note_refusal(match &synced {
-            Err(NotCopied::Refused(why)) => Some(why),
+            Err(Uncopied::Refused(why)) => Some(why),
             _ => None,
         });
         match &synced {
@@ -164,6 +164,6 @@ impl Replica for Copier {
             }
             Err(_) => self.metrics.replication_failures.inc(&["copy"]),
         }
-        synced.map_err(NotCopied::error)
+        synced.map_err(Uncopied::error)
     }
 }

@@ -47,16 +47,16 @@ pub(super) struct Litestream {
 
 /// Why the copy does not have everything.
 #[derive(Debug)]
-pub(super) enum NotCopied {
+pub(super) enum Uncopied {
     /// Litestream says so: the bucket refused it, or its own files are in the way.
     Refused(String),
     /// Nothing says so: it does not answer, or not in time.
     Silent(String),
 }
 
-impl NotCopied {
+impl Uncopied {
     pub(super) fn error(self) -> Error {
-        let (NotCopied::Refused(why) | NotCopied::Silent(why)) = self;
+        let (Uncopied::Refused(why) | Uncopied::Silent(why)) = self;
         Error::unavailable("the copy is not confirmed").because(why)
     }
 }
@@ -243,7 +243,7 @@ impl Litestream {
         &self,
         database: &Path,
         until: impl Fn() -> Instant,
-    ) -> Result<(), NotCopied> {
+    ) -> Result<(), Uncopied> {
         loop {
             match self.sync_once(database, &until) {
                 Ok(()) => return Ok(()),
@@ -253,19 +253,19 @@ impl Litestream {
         }
     }
 
-    fn sync_once(&self, database: &Path, until: &impl Fn() -> Instant) -> Result<(), NotCopied> {
+    fn sync_once(&self, database: &Path, until: &impl Fn() -> Instant) -> Result<(), Uncopied> {
         let left = until().saturating_duration_since(Instant::now());
         let secs = left.as_secs().max(1);
         let body = json!({"path": database.to_string_lossy(), "wait": true, "timeout": secs});
         let answer = self
             .ask("/sync", &body.to_string(), until)
-            .map_err(|e| NotCopied::Silent(format!("Litestream's control socket: {e}")))?;
+            .map_err(|e| Uncopied::Silent(format!("Litestream's control socket: {e}")))?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         let value: Value = serde_json::from_str(body).unwrap_or_default();
         let copied = value["replicated_txid"].as_u64();
         match (head.split(' ').nth(1), value["txid"].as_u64(), copied) {
             (Some("200"), Some(there), Some(copied)) if copied >= there => Ok(()),
-            (Some("200"), ..) => Err(NotCopied::Silent(
+            (Some("200"), ..) => Err(Uncopied::Silent(
                 "Litestream answers that the copy is not complete".to_owned(),
             )),
             _ => {
@@ -276,8 +276,8 @@ impl Litestream {
                 // Its own time was over: the copy may be under way.
                 Err(
                     match why.contains("deadline exceeded") || why.contains("timeout") {
-                        true => NotCopied::Silent(words),
-                        false => NotCopied::Refused(words),
+                        true => Uncopied::Silent(words),
+                        false => Uncopied::Refused(words),
                     },
                 )
             }

@@ -1,7 +1,7 @@
 //! What an operator can see of the second copy on a machine of it. Nothing is written, and the lease is not touched.
 
 use super::lease_of;
-use super::litestream::{Litestream, NotCopied};
+use super::litestream::{Litestream, Uncopied};
 use super::local_state::LocalState;
 use super::standby::{LIST_TIMEOUT, catches_up, newest};
 use crate::config::{Config, Replication};
@@ -66,7 +66,7 @@ pub fn copies(
     let until = Instant::now() + patience;
     Litestream::new(replication, state_dir)
         .sync(&state_dir.join("dbward.db"), || until)
-        .map_err(NotCopied::error)
+        .map_err(Uncopied::error)
 }
 
 /// Where Litestream's program is, if it is there: as configured, or in PATH.

@@ -19,25 +19,23 @@ mod local_state;
 pub mod look;
 mod refusals;
 pub mod standby;
+mod taking;
 
 pub use litestream::{CHILD, become_litestream};
+pub use taking::TakenSlot;
 
-use crate::clock::Clock;
 use crate::config::{Config, Replication};
 use crate::crypto::Keypair;
 use crate::domain::actor::Actor;
 use crate::domain::change::LogChange;
-use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease, renew_every};
+use crate::domain::server_lease::{LeaseWatch, Moment, ServerKeys, ServerLease};
 use crate::error::{Error, counted};
 use crate::metrics::Metrics;
-use crate::objects::S3;
-use crate::objects::s3::Patience;
-use crate::outbound::Http;
 use crate::store::{Fatal, Replica, Store, Verdict, log_holds};
 use copier::Copier;
 use keeper::Keeper;
 use lease_document::{LeaseDocument, StandingLease};
-use litestream::{EPOCH_FOLDERS, Litestream};
+use litestream::Litestream;
 use local_state::LocalState;
 use refusals::{lacks, refuse_foreign, refuse_older, strays};
 use std::path::{Path, PathBuf};
@@ -45,6 +43,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use taking::{first, lease_of, stray_copy, take};
 
 /// How soon the bucket is tried again that was not reached.
 const SYNC_AGAIN: Duration = Duration::from_millis(200);
@@ -73,7 +72,7 @@ pub struct Reign {
     fetched: bool,
     /// Whether the bucket has what another server, or this one since, wrote.
     is_older: bool,
-    /// The epoch of a copy that no lease told of.
+    /// The epoch of a copy that no lease names.
     stray_copy: Option<u64>,
     accept_rollback: Option<String>,
     copier: Arc<Copier>,
@@ -101,7 +100,7 @@ struct TakenLease {
     sent: Moment,
     /// As it was before; none for the first.
     inherited: Option<ServerLease>,
-    /// The epoch of a copy that no lease told of.
+    /// The epoch of a copy that no lease names.
     stray_copy: Option<u64>,
 }
 
@@ -288,24 +287,6 @@ impl ReignSetup<'_> {
     }
 }
 
-/// The lease of an installation, in its bucket.
-fn lease_of(config: &Config, replication: &Replication, metrics: &Arc<Metrics>) -> LeaseDocument {
-    let bucket = &replication.bucket;
-    let clock = Clock::system();
-    LeaseDocument {
-        s3: S3::new(
-            bucket.clone(),
-            Arc::new(Http::keeping(config.bucket_reach(bucket), CONNECTIONS)),
-            clock.clone(),
-            Arc::clone(metrics),
-            CONNECTIONS,
-            Patience::default(),
-        ),
-        clock,
-        call_timeout: renew_every(Duration::from_secs(replication.lease_secs)),
-    }
-}
-
 impl Reign {
     /// The number of this reign, which execution tokens carry.
     pub fn epoch(&self) -> u64 {
@@ -377,7 +358,7 @@ impl Reign {
         {
             let held = match (self.stray_copy, &self.inherited) {
                 (Some(epoch), _) => {
-                    format!("the bucket had a copy of epoch {epoch}, of which no lease told")
+                    format!("the bucket had a copy of epoch {epoch}, that no lease names")
                 }
                 (None, before) => format!(
                     "the copy of epoch {} held event {} of the audit log at least",
@@ -478,33 +459,6 @@ impl Drop for Reign {
     }
 }
 
-/// Where a start leaves the lease that it has taken, so that what ends the process meanwhile can give it up.
-#[derive(Clone, Default)]
-pub struct TakenSlot(Arc<Mutex<Option<Arc<Keeper>>>>);
-
-impl TakenSlot {
-    /// Notes the lease of that reign.
-    pub fn note(&self, reign: &Reign) {
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::clone(&reign.keeper));
-    }
-
-    /// Gives the lease up, if one was taken; waits for that at most so long.
-    pub fn give_up(&self, within: Duration) {
-        let taken = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
-        let Some(keeper) = taken else { return };
-        let (done, ended) = std::sync::mpsc::channel();
-        let spawned = thread::Builder::new()
-            .name("replica-lease".to_owned())
-            .spawn(move || {
-                keeper.give_up(None);
-                let _ = done.send(());
-            });
-        if spawned.is_ok() {
-            let _ = ended.recv_timeout(within);
-        }
-    }
-}
-
 /// The last epoch of the state directory at `path`; 0 where it never had one.
 ///
 /// # Errors
@@ -530,68 +484,5 @@ pub fn server_keys(signer: &Keypair, audit: &Keypair) -> ServerKeys {
     ServerKeys {
         signing: signer.public().id(),
         audit: audit.public().id(),
-    }
-}
-
-/// The highest epoch above that of the lease, 0 for none, of which the bucket has a copy: the lease was removed, or put back
-/// from before.
-fn stray_copy(document: &LeaseDocument, lease_epoch: u64) -> Result<Option<u64>, Error> {
-    let (mut highest, mut found) = (lease_epoch, None);
-    loop {
-        // After all names of that folder.
-        let from = format!("{}/~", Litestream::epoch_folder(highest));
-        let page = document
-            .s3
-            .names_after(EPOCH_FOLDERS, &from, document.call_timeout)?;
-        let last = page
-            .names
-            .last()
-            .and_then(|name| Litestream::epoch_of(name));
-        match last {
-            Some(epoch) if epoch > highest => (highest, found) = (epoch, Some(epoch)),
-            _ => return Ok(found),
-        }
-    }
-}
-
-fn first(
-    local: &LocalState,
-    replication: &Replication,
-    keys: &ServerKeys,
-    above: u64,
-) -> ServerLease {
-    if local.epoch > 0 {
-        log::warn!(
-            "there is no lease in the bucket, although this server had epoch {}: it begins anew",
-            local.epoch
-        );
-    }
-    ServerLease::first(
-        &local.holder,
-        replication.lease_secs,
-        replication.confirmed,
-        keys,
-        above,
-    )
-}
-
-/// Takes the lease that stands, with an epoch above `above`; none where somebody else was faster, or nobody knows.
-fn take(
-    document: &LeaseDocument,
-    standing: &StandingLease,
-    holder: &str,
-    above: u64,
-    replication: &Replication,
-) -> Option<StandingLease> {
-    let mut lease = standing
-        .lease
-        .taken_by(holder, replication.lease_secs, replication.confirmed);
-    lease.epoch = lease.epoch.max(above + 1);
-    match document.write(lease, Some(&standing.version)) {
-        Ok(taken) => taken,
-        Err(error) => {
-            log::warn!("taking the lease: {error}");
-            None
-        }
     }
 }

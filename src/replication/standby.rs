@@ -42,6 +42,17 @@ struct Followed {
     child: RunningChild,
 }
 
+/// Logs where the bucket is reached again, or not any more.
+fn log_reach<T>(reached: &mut bool, read: &Result<T, Error>) {
+    if std::mem::replace(reached, read.is_ok()) == read.is_ok() {
+        return;
+    }
+    match read {
+        Ok(_) => log::info!("the bucket is reached again"),
+        Err(error) => log::warn!("the lease cannot be read: {error}"),
+    }
+}
+
 impl ReignSetup<'_> {
     /// Follows until the lease is ours, and puts the state in its place. `try_results` tries the place of results, once
     /// the bucket has been reached. `pause` waits, and returns true when everything shall end; then there is no reign.
@@ -65,13 +76,7 @@ impl ReignSetup<'_> {
                 // What would make a take-over fail is better known now.
                 try_results()?;
             }
-            if reached != read.is_ok() {
-                reached = read.is_ok();
-                match &read {
-                    Ok(_) => log::info!("the bucket is reached again"),
-                    Err(error) => log::warn!("the lease cannot be read: {error}"),
-                }
-            }
+            log_reach(&mut reached, &read);
             if read.is_err() {
                 // The holder of the lease may not have reached the bucket either: it gets its whole time again.
                 watch = None;

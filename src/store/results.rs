@@ -153,13 +153,13 @@ impl View<'_> {
 
 /// All results; a condition on their requests follows.
 const ALL: &str =
-    "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq WHERE ";
+    "SELECT x.execution_seq AS seq FROM results x JOIN requests r ON r.seq = x.request_seq";
 /// Results that were shared by their requests with a selector; the requester is one whom each is shared with. What the
 /// table has of policies is what they were when the result came.
 const SHARED: &str = "SELECT a.execution_seq AS seq FROM result_access a JOIN results x USING (execution_seq) \
      JOIN requests r ON r.seq = x.request_seq JOIN request_texts t ON t.request_seq = r.seq WHERE a.selector = ? \
      AND (a.selector = 'user:' || r.requester \
-     OR EXISTS (SELECT 1 FROM json_each(t.share_with_json) s WHERE s.value = a.selector))";
+     OR EXISTS (SELECT 1 FROM json_each(t.share_with_json) WHERE value = a.selector))";
 
 fn visible(viewer: &Viewer, policies: &[PolicyReach]) -> (String, Vec<Sql>) {
     let mut parts = Vec::new();
@@ -175,7 +175,7 @@ fn visible(viewer: &Viewer, policies: &[PolicyReach]) -> (String, Vec<Sql>) {
         parts.push(sql);
     }
     for reach in policies {
-        let mut sql = format!("{ALL}{}", inside("r", &reach.scope, &mut values));
+        let mut sql = format!("{ALL} WHERE {}", inside("r", &reach.scope, &mut values));
         for other in &reach.except {
             let other = inside("r", other, &mut values);
             sql.push_str(&format!(" AND NOT ({other})"));
@@ -186,7 +186,7 @@ fn visible(viewer: &Viewer, policies: &[PolicyReach]) -> (String, Vec<Sql>) {
         parts.push(sql);
     }
     for admin in &viewer.admin {
-        let mut sql = format!("{ALL}1 = 1");
+        let mut sql = format!("{ALL} WHERE 1 = 1");
         for scope in admin {
             within("r", scope, &mut sql, &mut values);
         }

@@ -277,7 +277,9 @@ fn right_without_database_needs_a_role_for_all() {
         .poke("/api/users/all-0/suspend")
         .refused(403, "forbidden");
     chief.delete("/api/roles/meter").refused(403, "forbidden");
-    s.person("meter", &["meter"]).get("/metrics").is(200);
+    s.person("meter", &["meter"])
+        .get("/metrics")
+        .refused(403, "forbidden");
     let part = s.person("part-2", &["part token.manage"]);
     issue(&part, &["part token.manage"], &[]).is(201);
     issue(&part, &["all token.manage"], &[]).refused(403, "forbidden");

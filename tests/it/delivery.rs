@@ -3,6 +3,7 @@
 
 mod limits;
 mod mail;
+mod mail_receivers;
 mod outages;
 mod page;
 mod restarts;

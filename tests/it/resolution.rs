@@ -248,6 +248,8 @@ fn a_prediction_is_what_a_submit_then_does() {
     let reader = s.person("reader", &["readonly"]);
     for person in [s.requester(), reader] {
         for environment in ["development", "staging", "production"] {
+            // So many statements are tried a minute.
+            s.turn_only(60);
             for sql in STATEMENTS {
                 let (reported, done) = (
                     predicted(&person, environment, sql),

@@ -7,6 +7,7 @@ mod codes;
 mod declared_columns;
 mod documents;
 mod layers;
+mod map;
 mod names;
 mod prose;
 mod scans;

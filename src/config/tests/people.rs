@@ -144,7 +144,6 @@ fn limited_role_with_a_right_without_database_is_warned_of() {
         ("audit.view", ""),
         ("audit.view", "databases = [\"*\"]\nenvironments = []"),
         ("request.approve", "environments = [\"staging\"]"),
-        ("metrics.view", "environments = [\"staging\"]"),
         // Such a one is for everything of a part, and the message does not list what it lacks.
         ("*", "environments = [\"staging\"]"),
     ] {

@@ -64,7 +64,6 @@ pub(crate) fn workflow(steps: &str, options: &str) -> Workflow {
     }
 }
 
-/// The votes of a cell.
 pub(crate) fn votes(cell: &str) -> Vec<Vote> {
     let votes = cell.split(',').map(str::trim).filter(|v| !v.is_empty());
     votes

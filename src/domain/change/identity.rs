@@ -140,22 +140,27 @@ impl IdentityChange {
                 slack_user_id,
                 linkers,
                 linked_with,
-            } => {
-                let mut e = about("user.updated", "identity", "user", id);
-                if !linkers.is_empty() {
-                    e.metadata
-                        .insert("linked_by".into(), linkers.iter().cloned().collect());
-                }
-                if let Some(token) = linked_with {
-                    e.metadata
-                        .insert("linked_with".into(), token.clone().into());
-                }
-                e.metadata
-                    .insert("slack_user_id".into(), slack_user_id.clone().into());
-                e
-            }
+            } => account_linked(id, slack_user_id.as_ref(), linkers, linked_with.as_ref()),
         }
     }
+}
+
+fn account_linked(
+    id: &str,
+    slack_user_id: Option<&String>,
+    linkers: &BTreeSet<String>,
+    linked_with: Option<&String>,
+) -> AuditEntry {
+    let mut e = about("user.updated", "identity", "user", id);
+    let m = &mut e.metadata;
+    if !linkers.is_empty() {
+        m.insert("linked_by".into(), linkers.iter().cloned().collect());
+    }
+    if let Some(token) = linked_with {
+        m.insert("linked_with".into(), token.clone().into());
+    }
+    m.insert("slack_user_id".into(), slack_user_id.cloned().into());
+    e
 }
 
 /// What the identity provider says of a person.

@@ -6,8 +6,11 @@
 //! of MySQL only what both servers have is known here; the agent knows which of them it asks. A function
 //! that is neither here nor in `functions` may do anything, and its call is never approved by risk alone.
 
+mod flavors;
+
 use super::dangerous::{DESCRIBING_PRAGMAS, is_dangerous};
 use crate::domain::dialect::Dialect;
+use flavors::{OF_MARIADB, OF_MYSQL};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -301,112 +304,6 @@ const MYSQL_MORE: &[&str] = &[
     "year",
 ];
 
-/// Functions of MySQL that not every MariaDB has, where such a name can be somebody's own; sorted.
-const OF_MYSQL: &[&str] = &[
-    "any_value",
-    "bin_to_uuid",
-    "format_bytes",
-    "format_pico_time",
-    "grouping",
-    "is_uuid",
-    "json_schema_valid",
-    "json_schema_validation_report",
-    "json_storage_free",
-    "json_storage_size",
-    "mbrcoveredby",
-    "mbrcovers",
-    "ps_current_thread_id",
-    "ps_thread_id",
-    "regexp_like",
-    "roles_graphml",
-    "st_buffer_strategy",
-    "st_collect",
-    "st_frechetdistance",
-    "st_geohash",
-    "st_geomcollfromtxt",
-    "st_hausdorffdistance",
-    "st_isvalid",
-    "st_latfromgeohash",
-    "st_latitude",
-    "st_lineinterpolatepoint",
-    "st_lineinterpolatepoints",
-    "st_longfromgeohash",
-    "st_longitude",
-    "st_makeenvelope",
-    "st_numinteriorring",
-    "st_pointatdistance",
-    "st_pointfromgeohash",
-    "st_simplify",
-    "st_swapxy",
-    "st_transform",
-    "st_validate",
-    "statement_digest",
-    "statement_digest_text",
-    "uuid_to_bin",
-    "validate_password_strength",
-];
-
-/// Functions of MariaDB that not every MySQL has, where such a name can be somebody's own; sorted.
-const OF_MARIADB: &[&str] = &[
-    "add_months",
-    "binlog_gtid_pos",
-    "chr",
-    "column_check",
-    "column_exists",
-    "column_json",
-    "column_list",
-    "concat_operator_oracle",
-    "contains",
-    "crc32c",
-    "decode",
-    "decode_histogram",
-    "decode_oracle",
-    "des_decrypt",
-    "des_encrypt",
-    "encode",
-    "encrypt",
-    "json_compact",
-    "json_detailed",
-    "json_equals",
-    "json_exists",
-    "json_loose",
-    "json_normalize",
-    "json_query",
-    "json_schema_valid",
-    "lastval",
-    "lengthb",
-    "lpad_oracle",
-    "ltrim_oracle",
-    "master_gtid_wait",
-    "median",
-    "natural_sort_key",
-    "nvl",
-    "nvl2",
-    "old_password",
-    "password",
-    "percentile_cont",
-    "percentile_disc",
-    "replace_oracle",
-    "rpad_oracle",
-    "rtrim_oracle",
-    "schemas",
-    "sformat",
-    "st_boundary",
-    "st_isring",
-    "st_pointonsurface",
-    "st_relate",
-    "substr_oracle",
-    "sys_guid",
-    "to_char",
-    "trim_oracle",
-    "uuid_v4",
-    "uuid_v7",
-    "value",
-    "wsrep_last_seen_gtid",
-    "wsrep_last_written_gtid",
-    "wsrep_sync_wait_upto_gtid",
-];
-
 /// Of newer versions and of the extensions that are compiled in; sorted.
 const SQLITE_MORE: &[&str] = &[
     "avg",
@@ -546,73 +443,4 @@ pub(super) fn is_called_as_field(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::sql::dangerous::NAMES;
-
-    #[test]
-    fn hand_made_lists_are_sorted() {
-        for list in [
-            POSTGRES_LOOKS,
-            POSTGRES_DOUBTFUL,
-            POSTGRES_MORE,
-            MYSQL_MORE,
-            OF_MYSQL,
-            OF_MARIADB,
-            SQLITE_MORE,
-        ] {
-            assert!(list.is_sorted(), "{list:?}");
-        }
-    }
-
-    /// Each is dangerous, harmless or doubtful; a new one of a later version fails this until it was looked at.
-    #[test]
-    fn every_volatile_function_of_postgres_was_judged() {
-        let mut unjudged = Vec::new();
-        for line in include_str!("catalogue/postgresql.txt").lines() {
-            let (name, volatility) = line.split_once(' ').unwrap();
-            let judged = is_dangerous(name)
-                || POSTGRES_LOOKS.binary_search(&name).is_ok()
-                || POSTGRES_DOUBTFUL.binary_search(&name).is_ok();
-            if volatility.starts_with('v') && !judged {
-                unjudged.push(name);
-            }
-        }
-        assert!(unjudged.is_empty(), "{unjudged:?}");
-    }
-
-    /// On the other server the name can be somebody's own.
-    #[test]
-    fn a_function_of_one_server_computes_there_alone() {
-        for (name, of_mysql) in [
-            ("bin_to_uuid", true),
-            ("st_latitude", true),
-            ("nvl", false),
-            ("to_char", false),
-        ] {
-            assert!(!is_pure(name, Dialect::MySql), "{name}");
-            assert_eq!(computes_on_mysql(name), of_mysql, "{name}");
-            assert_eq!(computes_on_mariadb(name), !of_mysql, "{name}");
-        }
-        assert!(is_pure("st_distance", Dialect::MySql));
-        assert!(!is_pure("st_recalc", Dialect::MySql));
-    }
-
-    #[test]
-    fn dangerous_functions_are_never_pure() {
-        for name in NAMES {
-            for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
-                assert!(!is_pure(name, dialect), "{name}");
-            }
-            assert!(
-                !computes_on_mysql(name) && !computes_on_mariadb(name),
-                "{name}"
-            );
-        }
-        for name in ["abs", "count", "lower", "coalesce"] {
-            for dialect in [Dialect::Postgres, Dialect::MySql, Dialect::Sqlite] {
-                assert!(is_pure(name, dialect), "{name}");
-            }
-        }
-    }
-}
+mod tests;

@@ -157,8 +157,8 @@ fn within(text: &str, phrase: &str, dialect: Dialect, deeper: usize) -> Option<b
 
 /// What stands between the quotes of a string.
 fn body(text: &str) -> &str {
-    if text.starts_with('$') {
-        let tag = text[1..].find('$').map_or("", |end| &text[..end + 2]);
+    if let Some(after) = text.strip_prefix('$') {
+        let tag = after.find('$').map_or("", |end| &text[..end + 2]);
         return text
             .strip_prefix(tag)
             .and_then(|rest| rest.strip_suffix(tag))

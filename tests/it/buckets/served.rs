@@ -99,7 +99,8 @@ fn what_was_changed_in_the_bucket_is_never_shown() {
         content(&request.by, &request).refused(500, "internal");
     }
     assert_eq!(s.forgive_faults(), 4);
-    assert_eq!(s.events("event_type=result.corrupt").len(), 4);
+    // However often it is read.
+    assert_eq!(s.events("event_type=result.corrupt").len(), 1);
     bucket.plant(&name, &kept);
     content(&request.by, &request).is(200);
 }

@@ -286,7 +286,8 @@ fn locked_mysql_table_is_not_described_without_its_columns() {
 fn statement_that_ignores_its_kill_does_not_hold_the_agent() {
     let place = mysql();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
-    let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 60000), 'b'), REPEAT('a', 500000)) AS deaf";
+    // Some ten seconds on a slow machine.
+    let deaf = "SELECT LOCATE(CONCAT(REPEAT('a', 60000), 'b'), REPEAT('a', 250000)) AS deaf";
     let mut job = job(Operation::ExecuteDml, &["INSERT INTO t VALUES (1)", deaf]);
     job.timeout_secs = 1;
     let began = Instant::now();

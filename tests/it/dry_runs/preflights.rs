@@ -21,7 +21,7 @@ fn begin(person: &Person, sql: &str) -> Waiting {
 
 /// Nobody is asked for a read in production.
 fn reads_run_at_once() -> String {
-    let reads = "[[workflows]]\nenvironment = \"production\"\noperations = [\"execute_select\"]\n";
+    let reads = "[[workflows]]\ndatabase = \"shop\"\nenvironment = \"production\"\noperations = [\"execute_select\"]\n";
     format!("{SHOP}{reads}")
 }
 
@@ -118,7 +118,8 @@ fn what_cannot_be_requested_is_sent_to_no_database() {
     );
     let blind =
         "[[auth.roles]]\nname = \"blind\"\npermissions = [\"request.create\", \"request.view\"]\n";
-    let s = Server::with(&format!("{silent}{blind}"));
+    let reads = &reads_run_at_once()[SHOP.len()..];
+    let s = Server::with(&format!("{silent}{reads}{blind}"));
     let (requester, agent) = (s.requester(), s.agent("agent-1"));
     agent.poll();
     for (sql, more, status) in [

@@ -259,11 +259,11 @@ fn who_may_approve_the_next_step_too_is_mentioned() {
         );
         let s = server_with(&slack, &more);
         link_all(&s);
-        let linked = slack.of("chat.postMessage").len();
         let request = s.requester().submit("production", UPDATE);
         posted(&s, &request);
         s.approver().approve(&request).is(200);
-        let reply = slack.nth("chat.postMessage", linked + 2).body;
+        // After both links and the message itself.
+        let reply = slack.nth("chat.postMessage", 4).body;
         let text = written_in(&reply);
         let mention = format!("<@{APPROVER}>");
         assert_eq!(text.contains(&mention), is_mentioned, "{text}");

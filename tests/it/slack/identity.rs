@@ -328,7 +328,7 @@ fn link_ends_with_the_token_of_its_person() {
     link_own(&token, "U0TWO").is(200);
     // The account before is notified too.
     slack.nth("chat.postMessage", 3);
-    let told = |account: &str| {
+    let notified = |account: &str| {
         let mut calls = slack.of("chat.postMessage");
         calls.retain(|call| call.body["channel"] == account);
         calls
@@ -336,14 +336,14 @@ fn link_ends_with_the_token_of_its_person() {
             .map(|call| written_in(&call.body))
             .collect::<String>()
     };
-    assert!(told("U0ONE").contains("does not act as *requester*"));
+    assert!(notified("U0ONE").contains("does not act as *requester*"));
     assert!(!acts("U0ONE") && acts("U0TWO"));
     s.admin().delete(&format!("/api/tokens/{id}"));
     assert!(!acts("U0TWO"));
     let person = s.admin().get("/api/users/requester").is(200);
     assert_eq!(person.json["slack_user_id"], Value::Null);
     slack.nth("chat.postMessage", 4);
-    assert!(told("U0TWO").contains("does not act as *requester*"));
+    assert!(notified("U0TWO").contains("does not act as *requester*"));
     // What ends by itself does too, and can be linked again.
     let (_, token) = issue(ends.into());
     link_own(&token, "U0TWO").is(200);
@@ -355,6 +355,7 @@ fn link_ends_with_the_token_of_its_person() {
     assert!(acts("U0TWO"));
     // An administrator's link is theirs to end.
     let boss = s.person("boss", &["admin"]);
+    s.approver();
     link(&boss, "approver", APPROVER);
     assert!(acts(APPROVER));
     s.admin().poke("/api/users/boss/suspend").is(200);

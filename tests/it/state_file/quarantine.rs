@@ -200,7 +200,7 @@ const ATTACKS: &[(&str, usize, usize, usize)] = &[
     ),
     (
         "INSERT INTO users SELECT 'forged', subject_type, status, source, NULL, created_at_ms, updated_at_ms, NULL, \
-      audit_seq, slack_linkers_json, NULL, NULL, NULL FROM users WHERE id = 'approver'",
+      audit_seq, slack_linkers_json, NULL, NULL, NULL, NULL FROM users WHERE id = 'approver'",
         0,
         0,
         1,

@@ -72,7 +72,7 @@ const CHANGES: &[(&str, &str)] = &[
     ),
     // That one changes no table, but what the head is signed for.
     (
-        "DELETE FROM schema_migrations WHERE name = '0024_heads_apart'",
+        "DELETE FROM schema_migrations WHERE name = '0025_heads_apart'",
         "the signature of the",
     ),
 ];

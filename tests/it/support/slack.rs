@@ -398,7 +398,9 @@ fn done(state: &mut SlackState, method: &str, body: &Value) -> Value {
             } else {
                 let ts = format!("1700000000.{n:06}");
                 state.messages.insert(ts.clone());
-                json!({"ok": true, "ts": ts, "channel": "C0RESOLVED"})
+                // A name is resolved, an id stays.
+                let named = body["channel"].as_str().filter(|c| c.starts_with("C0"));
+                json!({"ok": true, "ts": ts, "channel": named.unwrap_or("C0RESOLVED")})
             }
         }
         "chat.update" => match body["ts"].as_str() {

@@ -4,6 +4,10 @@
 /// stops at its LIMIT needs no reason.
 pub(super) const SCANS: &[(&str, &str)] = &[
     (
+        "FROM json_each(t.share_with_json) WHERE value = a.selector",
+        "whom one request is shared with",
+    ),
+    (
         "e.event_type = 'result.purged' AND j.value",
         "the names in one event of a purge",
     ),

@@ -2,10 +2,9 @@
 //! and keys of partitions, of its table and of those to which keys pass its changes on. A rehearsal may set off nothing
 //! but what computes, since nobody has agreed to it yet; triggers run, and the report names them.
 
-use super::rows_text;
-use super::statement::quoted;
 use super::watch::PgStop;
 use super::wire::PgConnection;
+use super::{quoted, rows_text};
 use crate::agent::drivers::rehearsal::{
     OneTableWrite, SchemaExpression, TakenDefaults, does_more, only_computing,
 };

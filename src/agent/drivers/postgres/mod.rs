@@ -27,6 +27,7 @@ use super::{
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
+use crate::domain::sql::table_parts;
 use counted::{RowCounter, uncounted};
 use session::{LEAVE_NOTHING, abandon, renew_limits};
 use statement::{EMPTY, change, query};
@@ -285,6 +286,17 @@ fn bound(
 fn rows_text(rows: Vec<Vec<Option<String>>>) -> Vec<String> {
     let first = |row: Vec<Option<String>>| row.into_iter().next().flatten();
     rows.into_iter().filter_map(first).collect()
+}
+
+/// A name as `to_regclass` reads it, as a literal.
+fn quoted(table: &str) -> String {
+    let (schema, name) = table_parts(table);
+    let parts: Vec<String> = schema
+        .iter()
+        .chain([&name])
+        .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
+        .collect();
+    format!("'{}'", parts.join(".").replace('\'', "''"))
 }
 
 fn numbered(stop: PgStop, n: usize, job: &DriverJob) -> PgStop {

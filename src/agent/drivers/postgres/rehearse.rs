@@ -1,10 +1,10 @@
 //! A rehearsal on PostgreSQL: the plan in one transaction, counted as the row bound counts, and rolled back.
 
 use super::counted::{CountedTable, RowCounter, total, uncounted};
-use super::statement::{change, quoted};
+use super::statement::change;
 use super::watch::{PgDeadline, PgStop};
 use super::wire::PgConnection;
-use super::{ENDED, Postgres, called, numbered};
+use super::{ENDED, Postgres, called, numbered, quoted};
 use crate::agent::drivers::lock_waits::{ASK_WITHIN_SECS, watched};
 use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond};
 use crate::agent::drivers::rows::Results;

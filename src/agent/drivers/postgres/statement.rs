@@ -8,7 +8,6 @@ use super::wire::{End, PgConnection, Shape, Sink};
 use crate::agent::drivers::rows::{Cell, ResultRows, Results};
 use crate::agent::drivers::{WhenFull, guard};
 use crate::domain::dialect::Dialect;
-use crate::domain::sql::table_parts;
 
 /// What a plan may not hold.
 pub(super) const EMPTY: &str = "one element of the plan holds no statement";
@@ -215,17 +214,6 @@ pub(super) fn detached_halfway(conn: &mut PgConnection) -> Result<Vec<String>, P
          WHERE (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'inhdetachpending') OPERATOR(pg_catalog.=) 'true' ORDER BY 1",
     )?;
     Ok(rows_text(rows))
-}
-
-/// A name as `to_regclass` reads it, as a literal.
-pub(super) fn quoted(table: &str) -> String {
-    let (schema, name) = table_parts(table);
-    let parts: Vec<String> = schema
-        .iter()
-        .chain([&name])
-        .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
-        .collect();
-    format!("'{}'", parts.join(".").replace('\'', "''"))
 }
 
 #[cfg(test)]

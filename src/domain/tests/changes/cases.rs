@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod executions;
+mod purges;
 mod quarantine;
 mod sessions;
 
@@ -10,12 +11,11 @@ use crate::domain::actor::SubjectType;
 use crate::domain::approval::{Vote, VoteAction};
 use crate::domain::change::{
     AuthFailures, Change, CompletedSteps, ConfigurationChange, DETAIL_BYTES_MAX, DdlPassed,
-    IdentityChange, LogChange, LostStep, NewRequest, NewSchema, PurgedRequest, PurgedResult,
-    Refused, RequestChange, RequestRef, RequestText, UserStatus,
+    IdentityChange, LogChange, LostStep, NewRequest, NewSchema, Refused, RequestChange, RequestRef,
+    RequestText, UserStatus,
 };
 use crate::domain::decision::Passed;
 use crate::domain::dialect::Dialect;
-use crate::domain::head::{Head, SignedHead};
 use crate::domain::id::{Operation, Target};
 use crate::domain::request::{Opening, Status, Transition};
 use crate::domain::risk_level::RiskLevel;
@@ -423,61 +423,6 @@ fn refused() -> Vec<(&'static str, LogChange)> {
     ]
 }
 
-fn purged() -> Vec<(&'static str, LogChange)> {
-    let results = [(1, "execution-b"), (2, "execution-a")].map(|(seq, id)| PurgedResult {
-        execution_seq: seq,
-        execution_id: id.into(),
-    });
-    let requests =
-        [(1, "request-b"), (2, "request-a")].map(|(seq, id)| PurgedRequest { seq, id: id.into() });
-    let baseline = SignedHead {
-        head: Head {
-            seq: 12,
-            hash: "8".repeat(64),
-            recipe: "9".repeat(64),
-            sums: [
-                ("tokens".into(), "a".repeat(64)),
-                ("users".into(), "b".repeat(64)),
-            ]
-            .into(),
-        },
-        key_id: "key-1".into(),
-        signature: "c".repeat(128),
-    };
-    vec![
-        ("", LogChange::StateBaselined(baseline)),
-        ("", LogChange::CheckpointFileAttached),
-        ("request", LogChange::Quarantined(quarantine::request())),
-        ("token", LogChange::Quarantined(quarantine::token())),
-        ("person", LogChange::Quarantined(quarantine::person())),
-        ("state", LogChange::Quarantined(quarantine::state())),
-        (
-            "",
-            LogChange::RollbackAccepted {
-                reason: "the disk is gone".into(),
-                found: "the file goes to event 200".into(),
-            },
-        ),
-        ("", LogChange::ResultsPurged(results.to_vec())),
-        (
-            "",
-            LogChange::RequestsPurged {
-                requests: requests.to_vec(),
-                before: AT,
-            },
-        ),
-        (
-            "",
-            LogChange::AuditPurged {
-                bound_seq: 10,
-                last_hash: "6".repeat(64),
-                before: AT,
-                retained: 3,
-            },
-        ),
-    ]
-}
-
 type Case = (&'static str, Change);
 
 fn group<T: Into<Change>, const N: usize>(cases: [Vec<(&'static str, T)>; N]) -> Vec<Case> {
@@ -498,7 +443,7 @@ pub(super) fn every_change() -> Vec<Case> {
         group([tokens(), people(), sessions::all()]),
         group([configuration()]),
         group([deliveries::deliveries()]),
-        group([refused(), purged()]),
+        group([refused(), purges::purged()]),
     ]
     .concat()
 }

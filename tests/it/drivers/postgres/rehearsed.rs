@@ -360,7 +360,11 @@ fn an_operator_that_is_named_by_its_schema_is_found() {
         "CREATE OPERATOR far.+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = adds)",
     ]);
     let sql = "UPDATE t SET v = 'd' WHERE id = 0 OPERATOR(far.+) 1";
-    refused(&place, sql, "the statement calls `+`");
+    refused(
+        &place,
+        sql,
+        "`far.+` is not known to do nothing but compute",
+    );
     rehearsed(&place, "UPDATE t SET v = 'd' WHERE id = 0 + 1");
 }
 
