@@ -8,7 +8,11 @@ use dbward::agent::config::{DatabaseEndpoint, DriverConfig};
 use dbward::domain::dialect::Dialect;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Error, OptsBuilder};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// A lock that is named is the whole server's: what takes one and what looks whether one is held run one after the other.
+static NAMED_LOCKS: Mutex<()> = Mutex::new(());
 
 /// Longer than any honest statement on three rows takes.
 const SLOW: Duration = Duration::from_millis(1500);
@@ -188,6 +192,7 @@ impl Database for MySql {
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn reads_to_us_are_reads_to_mysql() {
+    let _alone = NAMED_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let place = places::mysql();
     let DriverConfig::MySql(endpoint) = place.driver.clone() else {
         panic!("no server");
@@ -202,6 +207,7 @@ fn reads_to_us_are_reads_to_mysql() {
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn write_that_were_called_read_would_be_seen_in_mysql() {
+    let _alone = NAMED_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     let place = places::mysql();
     let DriverConfig::MySql(endpoint) = place.driver.clone() else {
         panic!("no server");
