@@ -1,23 +1,18 @@
 //! What dialects cut into tokens differently, on real databases and through a real agent: a text runs as it was read, or
 //! not at all, whichever dialect the server reads it in.
 
+use super::Place;
 use super::places::{mysql, postgres, sqlite};
 use super::served::Served;
-use super::{Place, committed, job};
 use crate::dialects::CONSTRUCTS;
 use crate::support::{Request, eventually};
-use dbward::agent::drivers::{DriverJob, RunOutcome};
-use dbward::domain::id::Operation;
+use dbward::agent::drivers::RunOutcome;
 use serde_json::Value;
 
 /// What the server may read a text in; empty where it has no dialect but what the agent reports.
 const READ_IN: [&str; 4] = ["postgresql", "mysql", "sqlite", ""];
 /// Texts that each dialect lets through, at least.
 const PASS_MIN: usize = 5;
-
-/// Seconds that making the tables may wait for locks: those of MariaDB's own statistics are held for as long as its disk
-/// is busy with the databases of other tests.
-const MADE_LOCK_SECS: u64 = 25;
 
 /// Makes the tables anew.
 fn made(place: &Place) {
@@ -29,10 +24,7 @@ fn made(place: &Place) {
         "INSERT INTO t VALUES (1, '0'), (2, '0'), (3, '0')",
         "INSERT INTO secret VALUES (1)",
     ] {
-        committed(place.run(&DriverJob {
-            lock_timeout_secs: MADE_LOCK_SECS,
-            ..job(Operation::ExecuteDml, &[sql])
-        }));
+        place.done(&[sql]);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::calls::first_unknown;
 use super::session::{MySqlDeadline, MySqlStop, Session};
-use super::tables::{KnownTables, TableFacts};
+use super::tables::{KeysToIt, KnownTables, TableFacts};
 use crate::agent::drivers::DriverJob;
 use crate::agent::drivers::guard;
 use crate::domain::dialect::Dialect;
@@ -43,7 +43,12 @@ pub(super) fn provable(
         let keys_matter = first != "INSERT" || sql.to_ascii_lowercase().contains("duplicate");
         for table in &reading.tables {
             let facts = tables.facts(session, table, watch)?;
-            if let Some(why) = uncounted(table, &facts, keys_matter) {
+            if let Some(why) = uncounted(table, &facts) {
+                return unprovable(why);
+            }
+            if keys_matter
+                && let Some(why) = passed_on(table, tables.keys_to(session, table, watch)?)
+            {
                 return unprovable(why);
             }
         }
@@ -52,7 +57,7 @@ pub(super) fn provable(
 }
 
 /// Why what a change of `table` brings about is not counted.
-fn uncounted(table: &str, facts: &TableFacts, keys_matter: bool) -> Option<String> {
+fn uncounted(table: &str, facts: &TableFacts) -> Option<String> {
     if !facts.transactional {
         return Some(format!("`{table}` is not a table that can roll back"));
     }
@@ -61,19 +66,20 @@ fn uncounted(table: &str, facts: &TableFacts, keys_matter: bool) -> Option<Strin
             "`{table}` has triggers, whose rows are not counted"
         ));
     }
-    if !facts.triggers_visible {
-        return Some(format!(
-            "the agent's user cannot see the triggers of `{table}`: it needs the privilege TRIGGER there"
-        ));
-    }
-    if facts.passes_on {
-        return Some(format!(
-            "keys that point to `{table}` pass changes on, whose rows are not counted"
-        ));
-    }
-    (keys_matter && !facts.keys_visible).then(|| {
-        format!(
-            "the agent's user cannot see which keys of other databases point to `{table}`: it needs the privilege PROCESS"
-        )
+    (!facts.triggers_visible).then(|| {
+        format!("the agent's user cannot see the triggers of `{table}`: it needs the privilege TRIGGER there")
     })
+}
+
+/// Why what the keys that point to `table` do is not counted.
+fn passed_on(table: &str, keys: KeysToIt) -> Option<String> {
+    match keys {
+        KeysToIt::Keep => None,
+        KeysToIt::PassOn => Some(format!(
+            "keys that point to `{table}` pass changes on, whose rows are not counted"
+        )),
+        KeysToIt::Hidden => Some(format!(
+            "the agent's user cannot see which keys of other databases point to `{table}`: it needs the privilege PROCESS"
+        )),
+    }
 }

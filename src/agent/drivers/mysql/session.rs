@@ -9,6 +9,7 @@ use ::mysql::{Conn, DriverError, Error, Value};
 use std::error::Error as _;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
@@ -16,6 +17,11 @@ const INTERRUPTED: u16 = 1317;
 const TIMED_OUT: [u16; 2] = [3024, 1969];
 /// Number of the warning about a lock that was not free in time.
 const LOCK_NOT_FREE: &str = "1205";
+/// Number of the warning about a table that was left out at once, since somebody is changing it: a session that holds
+/// locks itself waits for none.
+const LEFT_OUT: &str = "1684";
+/// What passes before a question is asked again that left a table out.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Lists the warnings of the statement before.
 pub(super) const WARNINGS: &str = "SHOW WARNINGS";
 /// Seconds that a plan or a description waits for a lock.
@@ -225,27 +231,46 @@ impl Session {
     }
 
     /// The rows of a question of our own, their values as text. From the answer of its information_schema the server leaves
-    /// out what somebody has locked, with a warning alone; such an answer is an error here, since a table without its
-    /// columns, triggers or keys would be another table.
+    /// out what somebody has locked, with a warning alone. Such an answer is asked for again for as long as a statement
+    /// waits for a lock, and is an error then, since a table without its columns, triggers or keys would be another table.
     pub(super) fn ask(
         &mut self,
         sql: &str,
         watch: &MySqlDeadline,
     ) -> Result<Vec<Vec<Option<String>>>, MySqlStop> {
-        let rows = self.rows(sql, watch)?;
-        if self.conn.warnings() > 0 && sql != WARNINGS {
-            let warnings = self.rows(WARNINGS, watch)?;
-            let locked = |row: &&Vec<Option<String>>| {
-                row.get(1).and_then(Option::as_deref) == Some(LOCK_NOT_FREE)
+        let until = Instant::now() + Duration::from_secs(watch.lock_secs);
+        loop {
+            let rows = self.rows(sql, watch)?;
+            let Some((number, words)) = self.left_out(sql, watch)? else {
+                return Ok(rows);
             };
-            if let Some(warning) = warnings.iter().find(locked) {
-                let words = warning.get(2).cloned().flatten().unwrap_or_default();
+            if number == LOCK_NOT_FREE || Instant::now() >= until {
                 return Err(MySqlStop::Failed(format!(
                     "{words} (error {LOCK_NOT_FREE}, SQLSTATE HY000)"
                 )));
             }
+            watch.look()?;
+            thread::sleep(ASK_AGAIN);
         }
-        Ok(rows)
+    }
+
+    /// The warning of the question before, `sql`, that its answer is not whole: its number and its words.
+    fn left_out(
+        &mut self,
+        sql: &str,
+        watch: &MySqlDeadline,
+    ) -> Result<Option<(String, String)>, MySqlStop> {
+        if self.conn.warnings() == 0 || sql == WARNINGS {
+            return Ok(None);
+        }
+        let warnings = self.rows(WARNINGS, watch)?;
+        Ok(warnings.into_iter().find_map(|row| {
+            let mut cells = row.into_iter().skip(1).map(Option::unwrap_or_default);
+            let (number, words) = (cells.next()?, cells.next()?);
+            [LOCK_NOT_FREE, LEFT_OUT]
+                .contains(&number.as_str())
+                .then_some((number, words))
+        }))
     }
 
     fn rows(

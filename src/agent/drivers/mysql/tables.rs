@@ -20,10 +20,17 @@ pub(super) struct TableFacts {
     pub triggers_visible: bool,
     /// The bodies of those that can be seen.
     pub triggers: Vec<String>,
-    /// Whether keys of other tables pass a change of its rows on.
-    pub passes_on: bool,
-    /// Whether all keys that point to it can be seen.
-    pub keys_visible: bool,
+}
+
+/// The keys that point to a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeysToIt {
+    /// None of them passes a change of its rows on.
+    Keep,
+    /// One of them passes a change of its rows on.
+    PassOn,
+    /// Those that can be seen pass nothing on; others may be there.
+    Hidden,
 }
 
 /// Tables that were asked about, by the name in the statement.
@@ -44,20 +51,44 @@ impl KnownTables {
         if let Some(facts) = self.known.get(table) {
             return Ok(facts.clone());
         }
-        if self.grants.is_none() {
-            let rows = session.ask("SHOW GRANTS", watch)?;
-            self.grants = Some(Grants::read(rows.into_iter().flatten().flatten()));
-        }
-        let grants = self.grants.as_ref();
+        let grants = grants_of(&mut self.grants, session, watch)?;
         let facts = ask(session, grants, table, watch)?;
         self.known.insert(table.to_owned(), facts.clone());
         Ok(facts)
     }
+
+    /// What the keys that point to `table` do. Only a bound on rows needs to know: the question may have to look at every
+    /// table of the server, and waits for those that somebody is making or changing.
+    pub(super) fn keys_to(
+        &mut self,
+        session: &mut Session,
+        table: &str,
+        watch: &MySqlDeadline,
+    ) -> Result<KeysToIt, MySqlStop> {
+        let grants = grants_of(&mut self.grants, session, watch)?;
+        keys(session, grants, table, watch)
+    }
+}
+
+/// The grants of the session, asked for once.
+fn grants_of<'a>(
+    known: &'a mut Option<Grants>,
+    session: &mut Session,
+    watch: &MySqlDeadline,
+) -> Result<&'a Grants, MySqlStop> {
+    let grants = match known.take() {
+        Some(grants) => grants,
+        None => {
+            let rows = session.ask("SHOW GRANTS", watch)?;
+            Grants::read(rows.into_iter().flatten().flatten())
+        }
+    };
+    Ok(known.insert(grants))
 }
 
 fn ask(
     session: &mut Session,
-    grants: Option<&Grants>,
+    grants: &Grants,
     table: &str,
     watch: &MySqlDeadline,
 ) -> Result<TableFacts, MySqlStop> {
@@ -89,29 +120,40 @@ fn ask(
         ),
         watch,
     )?;
-    let may = |privilege: &str| grants.is_some_and(|g| g.holds(privilege, &in_schema, &bare));
-    let (passes_on, keys_visible) = keys(session, grants, table, watch)?;
     Ok(TableFacts {
         transactional: all != "0" && all == able,
-        triggers_visible: may("TRIGGER"),
+        triggers_visible: grants.holds("TRIGGER", &in_schema, &bare),
         triggers: triggers
             .into_iter()
             .map(|row| row.into_iter().next().flatten().unwrap_or_default())
             .collect(),
-        passes_on,
-        keys_visible,
     })
 }
 
-/// Whether keys that point to `table` pass a change on, and whether all of them can be seen: those of the tables of
-/// other schemas only by who may see every table, or ask the engine.
+/// What the keys that point to `table` do. Who may ask the engine needs no other answer where it knows none; otherwise
+/// every table of the server is opened, and those of other schemas are seen only by who may see every table.
 fn keys(
     session: &mut Session,
-    grants: Option<&Grants>,
+    grants: &Grants,
     table: &str,
     watch: &MySqlDeadline,
-) -> Result<(bool, bool), MySqlStop> {
+) -> Result<KeysToIt, MySqlStop> {
     let (schema, name) = named(table);
+    let asks_engine = grants.holds_everywhere("PROCESS");
+    if asks_engine {
+        let catalogue = session.kind.engine_keys();
+        // The engine encodes other characters than these; then any key to such a name could be one to this table.
+        let found = session.ask(
+            &format!(
+                "SELECT COUNT(*) FROM {catalogue} WHERE TYPE & 15 AND (REF_NAME = CONCAT({schema}, '/', {name}) \
+                 OR CONCAT({schema}, {name}) REGEXP '[^0-9A-Za-z_]' AND REF_NAME LIKE '%@%')"
+            ),
+            watch,
+        )?;
+        if is_zero(found) {
+            return Ok(KeysToIt::Keep);
+        }
+    }
     let seen = session.ask(
         &format!(
             "SELECT COUNT(*) FROM information_schema.REFERENTIAL_CONSTRAINTS \
@@ -120,26 +162,19 @@ fn keys(
         ),
         watch,
     )?;
-    if seen.into_iter().flatten().flatten().next().as_deref() != Some("0") {
-        return Ok((true, true));
-    }
-    if grants.is_some_and(|g| g.holds_everywhere("SELECT")) {
-        return Ok((false, true));
-    }
-    if !grants.is_some_and(|g| g.holds_everywhere("PROCESS")) {
-        return Ok((false, false));
-    }
-    let catalogue = session.kind.engine_keys();
-    // The engine encodes other characters than these; then any key to such a name could be one to this table.
-    let found = session.ask(
-        &format!(
-            "SELECT COUNT(*) FROM {catalogue} WHERE TYPE & 15 AND (REF_NAME = CONCAT({schema}, '/', {name}) \
-             OR CONCAT({schema}, {name}) REGEXP '[^0-9A-Za-z_]' AND REF_NAME LIKE '%@%')"
-        ),
-        watch,
-    )?;
-    let none = found.into_iter().flatten().flatten().next().as_deref() == Some("0");
-    Ok((!none, true))
+    Ok(if !is_zero(seen) {
+        KeysToIt::PassOn
+    } else if grants.holds_everywhere("SELECT") {
+        KeysToIt::Keep
+    } else if asks_engine {
+        KeysToIt::PassOn
+    } else {
+        KeysToIt::Hidden
+    })
+}
+
+fn is_zero(count: Vec<Vec<Option<String>>>) -> bool {
+    count.into_iter().flatten().flatten().next().as_deref() == Some("0")
 }
 
 /// Whether nothing of each statement stays that is not committed: it reads, or it is a plain write of tables whose

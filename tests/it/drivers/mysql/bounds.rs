@@ -169,6 +169,44 @@ fn keys_of_tables_in_other_databases_count() {
     other.done(&["DROP TABLE child"]);
 }
 
+/// Who may not ask the engine for keys has to look at every table, and waits for those that are being made.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn table_that_is_being_made_elsewhere_stops_no_write() {
+    let (place, other) = (mysql(), Arc::new(mysql()));
+    place.done(&["CREATE TABLE t (id INTEGER PRIMARY KEY) ENGINE = InnoDB"]);
+    place.done(&["INSERT INTO t VALUES (1), (2), (3)"]);
+    let making = ["CREATE TABLE slow AS SELECT SLEEP(60) AS a"];
+    let (cancel, started, maker) = running(&other, job(Operation::ExecuteDml, &making));
+    started.recv().unwrap();
+    let held = "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE = 'User sleep'";
+    eventually("the table is locked", || other.value(held) == "1");
+    let delete = |place: &Place, id: u64, rows_max: Option<u64>| {
+        let sql = format!("DELETE FROM t WHERE id = {id}");
+        let mut job = job(Operation::ExecuteDml, &[&sql]);
+        (job.max_affected_rows, job.lock_timeout_secs) = (rows_max, 1);
+        place.run(&job)
+    };
+    let name = database(&place);
+    let writes = format!("DELETE, TRIGGER ON `{name}`.*");
+    let limited = Limited::new(&place, &[&writes, "SELECT ON *.*"]);
+    assert_eq!(
+        delete(&limited.place, 1, None),
+        RunOutcome::Changed { rows: 1 }
+    );
+    assert_eq!(delete(&place, 2, Some(1)), RunOutcome::Changed { rows: 1 });
+    let (message, effect) = failure(delete(&limited.place, 3, Some(1)));
+    assert_eq!(effect, JobEffect::RolledBack);
+    assert!(message.contains("error 1205"), "{message}");
+    assert_eq!(other.value(held), "1");
+    cancel.ask(StopReason::Cancelled);
+    failure(maker.join().unwrap());
+    assert_eq!(
+        delete(&limited.place, 3, Some(1)),
+        RunOutcome::Changed { rows: 1 }
+    );
+}
+
 #[test]
 #[ignore = "needs DBWARD_TEST_MYSQL_URL"]
 fn dot_in_the_name_of_a_table_ends_no_schema() {
