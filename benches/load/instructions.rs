@@ -18,7 +18,7 @@ const WARM_UP: usize = 30;
 /// Calls that are counted.
 const COUNTED: usize = 100;
 /// How much more than the kept number a call may take.
-const MORE_MAX: f64 = 1.25;
+const MORE_MAX: f64 = 1.1;
 /// Writes the kept numbers anew.
 const RENEW: &str = "UPDATE_GOLDEN";
 

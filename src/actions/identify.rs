@@ -173,6 +173,7 @@ pub fn authenticate(app: &App, presented: Presented, origin: Origin) -> Result<C
         kind: known.stored.token.subject_type,
         token_id: Some(known.stored.token.id.clone()),
         session_id: None,
+        slack_linked_with: None,
         token_issuer: Some(known.stored.token.issuer.clone()),
         token_issuers: known.stored.token.issuers.clone(),
         bound_to: known.stored.token.bound_to.clone(),

@@ -15,14 +15,17 @@ pub(super) fn unlinked<'a>(
     for token in ended {
         let user = view.find_user(&token.subject_id)?;
         let linked = user.filter(|user| user.slack_linked_with.as_ref() == Some(&token.id));
-        changes.extend(linked.map(|user| {
-            Change::from(IdentityChange::UserUpdated {
-                id: user.id,
-                slack_user_id: None,
-                linkers: BTreeSet::new(),
-                linked_with: None,
-            })
-        }));
+        changes.extend(linked.map(|user| unlink(user.id)));
     }
     Ok(changes)
+}
+
+/// The end of the link of a person's Slack account.
+pub(super) fn unlink(id: String) -> Change {
+    Change::from(IdentityChange::UserUpdated {
+        id,
+        slack_user_id: None,
+        linkers: BTreeSet::new(),
+        linked_with: None,
+    })
 }

@@ -11,7 +11,7 @@ use super::{App, result_shape};
 use crate::crypto::{hex, sha256_fields, sha256_hex};
 use crate::domain::actor::Caller;
 use crate::domain::change::{Finished, InconclusiveReport, NewResult, RequestChange, RequestRef};
-use crate::domain::execution::{Execution, ExecutionStatus};
+use crate::domain::execution::{Execution, ExecutionStatus, result_key};
 use crate::domain::id::Selector;
 use crate::domain::permission::Permission;
 use crate::domain::policy::result::DeliveryMode;
@@ -384,7 +384,7 @@ fn keep(
     } else {
         Arc::clone(envelope)
     };
-    let key = format!("{}/{}", request.id, execution.id);
+    let key = result_key(&request.id, &execution.id);
     let days = u64::from(policy.retention_days);
     let expires_at = app.clock.now().plus_secs(days * 86_400);
     let small = bytes.len() <= app.settings.result_row_bytes_max;

@@ -8,7 +8,7 @@ use super::descendants::Descendants;
 use super::identify::slack_link_counts;
 use super::last_admin::{self, Loss};
 use super::refusals::refusal;
-use super::slack_links::unlinked;
+use super::slack_links::{unlink, unlinked};
 use super::{App, eligible, sessions};
 use crate::domain::actor::{Actor, Caller, SubjectType};
 use crate::domain::change::{
@@ -281,7 +281,11 @@ pub(super) fn suspension(
         by_config,
     }))];
     let own = view.tokens_of(id)?;
-    changes.extend(unlinked(view, own.iter().map(|stored| &stored.token))?);
+    // Who made the link may be why they are suspended.
+    let linked = view
+        .find_user(id)?
+        .filter(|user| user.slack_user_id.is_some());
+    changes.extend(linked.map(|user| unlink(user.id)));
     changes.extend(unlinked(view, done.descendants.ended_tokens())?);
     for stored in own {
         done.revoked_tokens += 1;

@@ -24,6 +24,8 @@ const CHECKPOINT_LINE_BYTES_MAX: u64 = 4096;
 /// Bytes of a file of public keys that are read.
 const KEYS_BYTES_MAX: u64 = 1 << 20;
 const NOT_TRIED: u8 = 2;
+/// The export holds, and nothing proves what came before it. As docs/verify_export.py ends.
+const ONLY_A_PART: u8 = 3;
 
 /// What is verified without a server.
 #[derive(Debug, clap::Args)]
@@ -46,6 +48,9 @@ pub struct OfflineProof {
     /// The audit key, without which live rows are not compared [default: audit-signing.key next to --db]
     #[arg(long, value_name = "FILE", requires = "db")]
     key_file: Option<PathBuf>,
+    /// The export is meant to be a part of the log: do not end with 3 for that
+    #[arg(long, requires = "export")]
+    part: bool,
     /// A checkpoint file: every checkpoint in it must be in the log
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -63,6 +68,7 @@ impl OfflineProof {
     /// Verifies, and prints what was found. Returns the exit code.
     pub(super) fn run(&self, output: &OutputOptions) -> Result<u8, Failure> {
         let screen = Screen::new(output, None);
+        let mut code = 0;
         let (valid, json, sentence) = match (&self.db, &self.export) {
             (Some(db), _) => {
                 let verified = self.file(db).map_err(|e| not_tried(&e))?;
@@ -70,6 +76,9 @@ impl OfflineProof {
             }
             (None, Some(export)) => {
                 let verified = self.lines(export).map_err(|e| not_tried(&e))?;
+                if !verified.from_beginning && !self.part {
+                    code = ONLY_A_PART;
+                }
                 (
                     verified.valid,
                     export_json(&verified),
@@ -86,7 +95,7 @@ impl OfflineProof {
         screen
             .done(&json.to_string(), &sentence, quiet)
             .map_err(|e| not_tried(&e))?;
-        Ok(u8::from(!valid))
+        Ok(if valid { code } else { 1 })
     }
 
     fn file(&self, db: &Path) -> Result<Verified, String> {

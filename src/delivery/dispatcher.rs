@@ -21,6 +21,8 @@ const HURRIED_MAX: u32 = 500;
 const THREADS_MAX: usize = 128;
 /// Longest wait for a signal: the clock may have been set, or the machine may have slept.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// A clock set back by less corrects nothing: no pause is much longer for it.
+const CLOCK_STEP_MS: u64 = 60_000;
 /// Pause after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ pub(super) struct Dispatcher {
     /// The configuration that the pauses are from.
     generation: u64,
     /// Notifications that somebody sends by hand, by their ids.
-    urged: BTreeSet<String>,
+    urged: BTreeMap<String, BTreeSet<String>>,
     /// The time of the last round; none before the first.
     last_round: Option<Timestamp>,
 }
@@ -56,7 +58,7 @@ impl Dispatcher {
             turns: 0,
             is_full: false,
             generation: 0,
-            urged: BTreeSet::new(),
+            urged: BTreeMap::new(),
             last_round: None,
         }
     }
@@ -138,8 +140,8 @@ impl Dispatcher {
             }
         }
         for (channel, delivery) in app.due.take_urged() {
-            self.lanes.entry(channel).or_default().paused_until = None;
-            self.urged.insert(delivery);
+            self.lanes.entry(channel.clone()).or_default().paused_until = None;
+            self.urged.entry(channel).or_default().insert(delivery);
         }
         let now = app.clock.now();
         self.correct_for_clock(now)?;
@@ -167,7 +169,7 @@ impl Dispatcher {
     fn correct_for_clock(&mut self, now: Timestamp) -> Result<(), Error> {
         let longest_wait_ms = match self.last_round {
             None => RETRY_AFTER_SECS_MAX * 1_000,
-            Some(last) if now < last => {
+            Some(last) if now.plus_ms(CLOCK_STEP_MS) < last => {
                 for lane in self.lanes.values_mut() {
                     lane.paused_until = None;
                 }
@@ -216,11 +218,13 @@ impl Dispatcher {
         // A claim that fails may have been written, where the copy of the state is what failed.
         self.stranded.extend(channels.iter().cloned());
         let store = &self.shared.app.store;
-        let claimed = store.claim_deliveries(channels, self.urged.clone(), BATCH_MAX)?;
+        let urged = (channels.iter())
+            .filter_map(|channel| Some((channel.clone(), self.urged.get(channel)?.clone())))
+            .collect();
+        let claimed = store.claim_deliveries(channels, urged, BATCH_MAX)?;
         for (channel, rows) in claimed {
-            for row in &rows {
-                self.urged.remove(&row.id);
-            }
+            // One that is not among them was delivered or cancelled meanwhile.
+            self.urged.remove(&channel);
             if !rows.is_empty() {
                 self.serve(channel.clone(), rows)?;
             }

@@ -58,6 +58,8 @@ pub struct Actor {
     pub token_id: Option<String>,
     /// The session of the call.
     pub session_id: Option<String>,
+    /// The token with which the Slack account of the call was linked, where it was with one.
+    pub slack_linked_with: Option<String>,
     /// Whether the actor makes this call: then the token, or without one the person's status, is read again inside the
     /// transaction. Not where the server writes, even about a person.
     pub acts: bool,
@@ -71,6 +73,7 @@ impl Actor {
             kind: "system",
             token_id: None,
             session_id: None,
+            slack_linked_with: None,
             acts: false,
             origin: Origin::default(),
         }
@@ -87,6 +90,8 @@ pub struct Caller {
     pub token_id: Option<String>,
     /// The session of the call, where the person signed in to the console.
     pub session_id: Option<String>,
+    /// The token with which the Slack account of the call was linked, where it was with one.
+    pub slack_linked_with: Option<String>,
     /// Who counts as the issuer of that token, where somebody does.
     pub token_issuer: Option<String>,
     /// The issuer chain of that token: its issuer, the issuer of the token it was issued with, and so on. Any
@@ -114,6 +119,7 @@ impl Caller {
             kind: self.kind.as_str(),
             token_id: self.token_id.clone(),
             session_id: self.session_id.clone(),
+            slack_linked_with: self.slack_linked_with.clone(),
             acts: true,
             origin: self.origin.clone(),
         }

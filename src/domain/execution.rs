@@ -92,6 +92,11 @@ impl ExecutionStatus {
     }
 }
 
+/// Where the stored result of an execution is, within its folder or bucket.
+pub fn result_key(request_id: &str, execution_id: &str) -> String {
+    format!("{request_id}/{execution_id}")
+}
+
 /// How long an agent may hold an execution without a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {

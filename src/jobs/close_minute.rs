@@ -18,6 +18,7 @@ pub(super) fn close_minute(app: &App) -> Result<(), Error> {
         let actor = Actor {
             token_id: None,
             session_id: None,
+            slack_linked_with: None,
             acts: false,
             ..actor
         };

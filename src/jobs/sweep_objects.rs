@@ -81,10 +81,7 @@ fn is_removed(jobs: &JobState, objects: &dyn Objects, object: &ObjectMeta) -> Re
     let Ok(_turn) = app.in_flight.reports.begin(execution) else {
         return Ok(false);
     };
-    if app
-        .store
-        .read(|view| view.is_result_object(execution, &object.key))?
-    {
+    if app.store.read(|view| view.has_result(execution))? {
         return Ok(false);
     }
     match objects.delete(&object.key) {

@@ -178,7 +178,7 @@ impl ReignSetup<'_> {
     }
 
     /// The epoch of a copy of which the lease that stands does not tell, if there is one; none where the bucket does not
-    /// say.
+    /// say, or the lease is another by now.
     ///
     /// # Errors
     /// A sentence for the operator, where there is one and no reason is given.
@@ -189,7 +189,14 @@ impl ReignSetup<'_> {
     ) -> Result<Option<Option<u64>>, Error> {
         let lease_epoch = standing.map(|standing| standing.lease.epoch);
         match stray_copy(document, lease_epoch.unwrap_or_default()) {
-            Ok(Some(epoch)) if self.accept_rollback.is_none() => Err(strays(epoch, lease_epoch)),
+            Ok(Some(epoch)) if self.accept_rollback.is_none() => {
+                // Between the two looks another server may have taken the lease, and begun that copy.
+                let again = document.read()?.map(|again| again.version);
+                match again.as_ref() == standing.map(|standing| &standing.version) {
+                    true => Err(strays(epoch, lease_epoch)),
+                    false => Ok(None),
+                }
+            }
             Ok(stray) => Ok(Some(stray)),
             Err(error) => {
                 log::warn!("taking the lease: {error}");

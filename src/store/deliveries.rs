@@ -9,7 +9,7 @@ use super::{Store, View};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use rusqlite::{Connection, Row, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows that one transaction corrects; more take several, so that nobody waits for all of them.
 const CORRECTED_AT_ONCE: u32 = 500;
@@ -125,7 +125,7 @@ impl Store {
     pub fn claim_deliveries(
         &self,
         channels: Vec<String>,
-        urged: BTreeSet<String>,
+        urged: BTreeMap<String, BTreeSet<String>>,
         limit: u32,
     ) -> Result<Vec<(String, Vec<DueDelivery>)>, Error> {
         let now = self.now();
@@ -133,7 +133,7 @@ impl Store {
             channels
                 .into_iter()
                 .map(|channel| {
-                    let rows = claim(connection, &channel, &urged, now, limit)?;
+                    let rows = claim(connection, &channel, urged.get(&channel), now, limit)?;
                     Ok((channel, rows))
                 })
                 .collect()
@@ -212,11 +212,11 @@ impl Store {
 fn claim(
     connection: &Connection,
     channel: &str,
-    urged: &BTreeSet<String>,
+    urged: Option<&BTreeSet<String>>,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<DueDelivery>, Error> {
-    for id in urged {
+    for id in urged.into_iter().flatten() {
         connection.run(
             "UPDATE outbox SET status = 'in_progress', next_attempt_ms = ?2, updated_at_ms = ?2 \
              WHERE delivery_id = ?1 AND channel = ?3 AND status = 'pending'",
@@ -261,7 +261,7 @@ fn claim(
             }
         }
     }
-    due.sort_by_key(|row| !urged.contains(&row.id));
+    due.sort_by_key(|row| !urged.is_some_and(|urged| urged.contains(&row.id)));
     Ok(due)
 }
 

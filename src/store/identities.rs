@@ -179,9 +179,18 @@ impl View<'_> {
                 params![session_id, now.0, actor.id],
                 first,
             )?,
-            (None, None) => self
-                .find_user(&actor.id)?
-                .map(|u| u.active && u.subject_type.as_str() == actor.kind),
+            (None, None) => match (self.find_user(&actor.id)?, &actor.slack_linked_with) {
+                (Some(user), None) => Some(user.active && user.subject_type.as_str() == actor.kind),
+                (Some(user), linked_with) if user.slack_linked_with == *linked_with => {
+                    self.connection.find(
+                        "SELECT t.revoked_at_ms IS NULL AND coalesce(t.expires_at_ms > ?2, 1) AND u.status = 'active' \
+                             FROM tokens t JOIN users u ON u.id = t.subject_id WHERE t.id = ?1 AND u.id = ?3",
+                        params![linked_with, now.0, actor.id],
+                        first,
+                    )?
+                }
+                _ => None,
+            },
         };
         match counts {
             Some(true) => Ok(()),

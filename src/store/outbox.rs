@@ -6,7 +6,7 @@ use super::row_columns::{ReadColumn, columns};
 use super::unreadable::is_unreadable;
 use super::{Store, View};
 use crate::clock::Timestamp;
-use crate::domain::policy::notification::PENDING_MS_MAX;
+use crate::domain::policy::notification::{PENDING_MS_MAX, UNTRIED_MS_MAX};
 use crate::error::Error;
 use rusqlite::{named_params, params};
 
@@ -226,7 +226,7 @@ impl View<'_> {
 
 impl Store {
     /// Gives up notifications that have waited longer than [`PENDING_MS_MAX`], those that were never tried only with
-    /// `untried`; returns how many, at most as many as one transaction takes.
+    /// `untried` or after [`UNTRIED_MS_MAX`]; returns how many, at most as many as one transaction takes.
     ///
     /// # Errors
     /// When the store cannot write.
@@ -238,8 +238,15 @@ impl Store {
                 "UPDATE outbox SET status = 'dead', next_attempt_ms = NULL, updated_at_ms = ?1, \
                      last_error = coalesce(last_error, 'not delivered within a day') WHERE seq IN \
                      (SELECT seq FROM outbox WHERE status = 'pending' \
-                     AND coalesce(pending_since_ms, created_at_ms) <= ?3 AND (attempts > 0 OR ?4) ORDER BY seq LIMIT ?2)",
-                params![now, ROWS_AT_ONCE, now - PENDING_MS_MAX, untried],
+                     AND coalesce(pending_since_ms, created_at_ms) <= ?3 AND (attempts > 0 OR ?4 \
+                     OR coalesce(pending_since_ms, created_at_ms) <= ?5) ORDER BY seq LIMIT ?2)",
+                params![
+                    now,
+                    ROWS_AT_ONCE,
+                    now - PENDING_MS_MAX,
+                    untried,
+                    now - UNTRIED_MS_MAX
+                ],
             )
         })
     }

@@ -6,7 +6,7 @@ use super::proof::{CREATED, STORED, stored_request};
 use super::query::{RunStatement, first};
 use super::{ResultRow, View};
 use crate::domain::accounts::EventMetadata;
-use crate::domain::execution::Execution;
+use crate::domain::execution::{Execution, result_key};
 use crate::domain::id::Target;
 use crate::domain::request::{Request, corrupt_error};
 use crate::error::Error;
@@ -52,7 +52,8 @@ impl View<'_> {
     ) -> Result<bool, Error> {
         let end = self.end_of(request, execution)?;
         Ok(end.is_some_and(|end| {
-            end.says("result_sha256", row.checksum_sha256.as_str())
+            row.key == result_key(&request.id, &execution.id)
+                && end.says("result_sha256", row.checksum_sha256.as_str())
                 && end.agrees("result_bytes", row.content_length)
                 && end.agrees("result_backend", row.backend.as_str())
                 && end.agrees_time("result_expires_at", Some(row.expires_at.0))

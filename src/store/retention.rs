@@ -10,6 +10,7 @@ use super::row_columns::{Columns, ReadColumn, columns};
 use super::{RowCursor, Store, View};
 use crate::clock::Timestamp;
 use crate::domain::accounts::EventMetadata;
+use crate::domain::execution::result_key;
 use crate::domain::head::{HeadPurpose, SignedHead};
 use crate::domain::request::Status;
 use crate::error::Error;
@@ -144,7 +145,10 @@ impl View<'_> {
         let ended = self.proved_event(ended)?;
         Ok(ended.is_some_and(|row| {
             let end = EventMetadata::by(&row.event);
+            let key = (row.event.request_id.as_deref())
+                .map(|request| result_key(request, &result.execution_id));
             row.event.resource_id.as_deref() == Some(result.execution_id.as_str())
+                && key.as_ref() == Some(&result.key)
                 && end.agrees("result_backend", result.backend.as_str())
                 && end.agrees_time("result_expires_at", Some(result.place.0))
         }))
@@ -158,12 +162,11 @@ impl View<'_> {
         Ok(found.is_some())
     }
 
-    /// Whether a stored result of that execution is this object.
-    pub fn is_result_object(&self, execution_id: &str, key: &str) -> Result<bool, Error> {
+    /// Whether that execution has a stored result: then what stands under its key stays, whatever the row says of its place.
+    pub fn has_result(&self, execution_id: &str) -> Result<bool, Error> {
         self.connection.one(
-            "SELECT EXISTS (SELECT 1 FROM executions e JOIN results x ON x.execution_seq = e.seq \
-                 WHERE e.id = ?1 AND x.object_key = ?2)",
-            [execution_id, key],
+            "SELECT EXISTS (SELECT 1 FROM executions e JOIN results x ON x.execution_seq = e.seq WHERE e.id = ?1)",
+            [execution_id],
             first,
         )
     }

@@ -261,6 +261,7 @@ fn revoked_token_cannot_write_a_moment_after_its_check() {
         kind: "user",
         token_id: Some("t1".into()),
         session_id: None,
+        slack_linked_with: None,
         acts: true,
         origin: crate::domain::actor::Origin::default(),
     };
@@ -279,10 +280,18 @@ fn revoked_token_cannot_write_a_moment_after_its_check() {
             Ok(Verdict::Write(vec![revoked.into()], ()))
         })
         .unwrap();
-    let refused = store
-        .change(actor, |_, _| Ok(Verdict::Same(())))
-        .unwrap_err();
-    assert_eq!(refused.code(), "unauthenticated");
+    // Nor does the Slack account that was linked with it.
+    let by_slack = Actor {
+        token_id: None,
+        slack_linked_with: actor.token_id.clone(),
+        ..actor.clone()
+    };
+    for actor in [actor, by_slack] {
+        let refused = store
+            .change(actor, |_, _| Ok(Verdict::Same(())))
+            .unwrap_err();
+        assert_eq!(refused.code(), "unauthenticated");
+    }
 }
 
 #[test]
@@ -337,6 +346,7 @@ fn person_without_a_token_writes_only_while_known_and_active() {
         kind,
         token_id: None,
         session_id: None,
+        slack_linked_with: None,
         acts,
         origin: crate::domain::actor::Origin::default(),
     };

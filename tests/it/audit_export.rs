@@ -288,3 +288,22 @@ fn tool(python: &str, folder: &Temp, state_dir: &Path, export: &str) -> (i32, St
         String::from_utf8(text).unwrap(),
     )
 }
+
+#[test]
+fn part_of_a_log_is_no_proof_of_its_beginning() {
+    let s = busy();
+    let away = Temp::new();
+    let (export, public) = (
+        away.path().join("part.jsonl"),
+        away.path().join("keys.json"),
+    );
+    fs::copy(s.state_dir().join("audit-keys.json"), &public).unwrap();
+    fs::write(&export, fetched(&s, "?since=5")).unwrap();
+    let verify = verification(export.to_str().unwrap(), public.to_str().unwrap());
+    let (code, text) = ran(&verify);
+    assert!(
+        code == 3 && text.contains("nothing of what came before, to event 5"),
+        "{code}: {text}"
+    );
+    assert_eq!(ran(&[&verify[..], &["--part"]].concat()).0, 0);
+}

@@ -278,6 +278,7 @@ impl<'a> Vouched<'a> {
             kind: SubjectType::User,
             token_id: None,
             session_id: None,
+            slack_linked_with: None,
             token_issuer: None,
             token_issuers: BTreeSet::new(),
             bound_to: None,

@@ -36,6 +36,7 @@ pub fn by_slack(app: &App, slack_user_id: &str, origin: Origin) -> Result<Caller
         kind: SubjectType::User,
         token_id: None,
         session_id: None,
+        slack_linked_with: person.slack_linked_with,
         token_issuer: None,
         token_issuers: person.slack_linkers,
         bound_to: None,

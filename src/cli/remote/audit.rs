@@ -32,7 +32,8 @@ pub enum AuditVerb {
         dbward audit list --request 69ee3b17\n  \
         dbward audit list --actor developer-1 --since 2026-01-02T00:00:00Z")]
     List(Box<AuditListOptions>),
-    /// Prove the whole log: by the server, of a state file, or of an export; exits with 1 where it does not hold
+    /// Prove the whole log: by the server, of a state file, or of an export; exits with 1 where it does not hold, with
+    /// 3 where an export holds and is a part of the log
     #[command(before_help = "Examples:\n  \
         dbward audit verify\n  \
         dbward audit verify --db state/dbward.db --checkpoint /mnt/other/checkpoints.jsonl\n  \

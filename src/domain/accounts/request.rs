@@ -7,6 +7,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::domain::audit::Event;
+use crate::domain::execution::result_key;
 use rehearsed::rehearsed;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -307,6 +308,8 @@ impl RequestAccount {
             ("audit_seq", AccountedValue::Integer(seq)),
         ]);
         metadata.account(&mut result, RESULT);
+        let key = (event.request_id.as_deref()).map(|request| result_key(request, &id));
+        result.insert("object_key", AccountedValue::text(key.as_deref()));
         if let Some(access) = metadata.value("result_access").and_then(|a| a.as_array()) {
             let names = access
                 .iter()

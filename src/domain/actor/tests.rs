@@ -10,6 +10,7 @@ pub(crate) fn caller(subject: &str, held: &str, ceiling: &str, groups: &str) -> 
         kind: SubjectType::User,
         token_id: Some("token-1".to_owned()),
         session_id: None,
+        slack_linked_with: None,
         token_issuer: None,
         token_issuers: BTreeSet::new(),
         bound_to: None,
@@ -44,6 +45,7 @@ fn a_caller_acts_and_the_server_does_not() {
         kind: "agent",
         token_id: Some("token-1".to_owned()),
         session_id: None,
+        slack_linked_with: None,
         acts: true,
         origin: agent.origin.clone(),
     };

@@ -73,6 +73,10 @@ const OUTCOMES: [&str; 11] = [
 /// what is older waits for nobody, and would only fill the database.
 pub const PENDING_MS_MAX: i64 = 24 * 60 * 60 * 1000;
 
+/// How long one that was never attempted is kept where the server is started again before it has run for a day: a request
+/// keeps its texts for as long as one of its notifications waits.
+pub const UNTRIED_MS_MAX: i64 = 7 * PENDING_MS_MAX;
+
 /// Which events a webhook receives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EventFilter {

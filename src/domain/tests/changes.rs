@@ -20,6 +20,7 @@ fn person() -> Actor {
         kind: "user",
         token_id: Some("token-id".into()),
         session_id: None,
+        slack_linked_with: None,
         acts: true,
         origin: Origin {
             peer_ip: Some("192.0.2.1".into()),

@@ -122,8 +122,8 @@ fn known(cx: &Context, routes: &Routes, asked: &[Selector]) -> Result<KnownRecip
     })
 }
 
-/// Writes the rows that notify a Slack account that it was linked to a person, and the person by mail where somebody else
-/// linked it.
+/// Writes the rows that notify a Slack account that it was linked to a person, and the person by mail, since who linked
+/// it may not be they.
 pub(super) fn account_linked(
     cx: &Context,
     person: &str,
@@ -133,7 +133,7 @@ pub(super) fn account_linked(
     if routes.has(SLACK) {
         linked(cx, person, SLACK, slack_user_id, true)?;
     }
-    if routes.has(EMAIL) && cx.actor.id != person {
+    if routes.has(EMAIL) {
         linked(cx, person, EMAIL, person, true)?;
     }
     Ok(())

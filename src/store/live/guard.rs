@@ -99,11 +99,6 @@ pub const NOT_VERIFIED: &[(&str, &[&str], &str)] = &[
         &["error_detail"],
         "shown to the requester alone; no event may quote values of rows, not even by a hash",
     ),
-    (
-        "results",
-        &["object_key"],
-        "bytes that do not hash to what the row says are never shown",
-    ),
     ("dry_run_jobs", OF_DRY_RUNS, DECIDED),
     ("rehearsals", &["seq"], DECIDED),
     ("outbox", OF_NOTIFICATIONS, SENT),
@@ -155,11 +150,6 @@ pub const UNTOLD: &[(&str, &[&str], &str)] = &[
         "executions",
         &["error_detail"],
         "it may quote values of rows, which no event does, not even by a hash",
-    ),
-    (
-        "results",
-        &["object_key"],
-        "where the bytes are; the event has their hash",
     ),
     ("dry_run_jobs", OF_DRY_RUNS, ASKED),
     ("rehearsals", &["seq"], ORDERS),

@@ -117,6 +117,7 @@ fn company(command: &str, id: &str) -> &'static [&'static str] {
         ("token create", "bound_to") => &["--agent", "--subject", "bot"],
         ("audit verify", "public_key") => &["--export", "audit.jsonl"],
         ("audit verify", "export") => &["--public-key", "audit-keys.json"],
+        ("audit verify", "part") => &["--export", "audit.jsonl", "--public-key", "audit-keys.json"],
         ("audit verify", "key_file") => &["--db", "state.db"],
         ("request resume", "acknowledge_unknown_outcome") => &["--reason", "seen"],
         // With a reason it is dispatched, and no agent takes it.

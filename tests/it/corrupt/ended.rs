@@ -313,3 +313,25 @@ fn nothing_goes_early_by_an_edit_of_its_time() {
         s.abandon();
     }
 }
+
+#[test]
+fn edited_place_of_a_result_removes_no_object() {
+    const DAY: u64 = 86_400;
+    let s = Server::shop_with_objects();
+    let expired = ran(&s, ROWS);
+    s.turn_only(20 * DAY);
+    let kept = ran(&s, ROWS);
+    let (keys, row) = (s.stored(), of(&expired));
+    let of_kept = keys.iter().find(|key| key.starts_with(&kept.id)).unwrap();
+    s.edit_state(&format!(
+        "UPDATE results SET object_key = '{of_kept}' WHERE {row}"
+    ));
+    s.turn_only(15 * DAY);
+    s.purge();
+    assert_eq!(s.stored(), keys);
+    assert_eq!(s.events("event_type=result.purged"), Vec::<Value>::new());
+    content(&kept.by, &kept).is(200);
+    let proof = s.admin().get("/api/audit/verify").is(200);
+    assert_eq!(proof.json["valid"], false);
+    s.abandon();
+}

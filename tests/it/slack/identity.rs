@@ -363,6 +363,10 @@ fn link_ends_with_the_token_of_its_person() {
     s.admin().poke("/api/users/requester/suspend").is(200);
     s.admin().poke("/api/users/requester/activate").is(200);
     assert!(!acts("U0TWO"));
+    // A suspension ends what others linked too.
+    s.admin().poke("/api/users/approver/suspend").is(200);
+    s.admin().poke("/api/users/approver/activate").is(200);
+    assert!(!acts(APPROVER));
     let proof = s.admin().get("/api/audit/verify").is(200);
     assert_eq!(proof.json["valid"], true, "{}", proof.json);
 }

@@ -14,6 +14,7 @@ fn ann(held: &str, ceiling: &str, token_id: Option<&str>) -> Caller {
         kind: SubjectType::User,
         token_id: token_id.map(str::to_owned),
         session_id: None,
+        slack_linked_with: None,
         token_issuer: None,
         token_issuers: BTreeSet::new(),
         bound_to: None,
