@@ -64,7 +64,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     };
     let (config, take_over) = match options.standby {
         true => {
-            limit(stopping)?;
+            limit(of_standby(stopping))?;
             let kept = KeptConfig::new(config, &options.config);
             let pause = |time| {
                 if signals.reload_asked() {
@@ -116,6 +116,15 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     let hurry = server.hurry();
     signals.then(move || hurry.store(true, Ordering::SeqCst));
     Ok(server.stop().map_err(|e| super::demo::sentence(&e))?)
+}
+
+/// The limit of a standby's stop: it has answered nobody, so nothing of it can be lost.
+fn of_standby(stopping: StopLimit) -> StopLimit {
+    StopLimit {
+        code: 0,
+        words: "the standby waits for the bucket, and ends here without it",
+        ..stopping
+    }
 }
 
 fn cannot_start(error: &Error) -> Failure {

@@ -90,6 +90,8 @@ pub struct ReignSetup<'a> {
     pub on_lost: &'a Fatal,
     /// Why a state may begin that is older than the one in the bucket.
     pub accept_rollback: Option<&'a str>,
+    /// Where the lease is noted as soon as it is taken.
+    pub taken: &'a TakenSlot,
 }
 
 /// A lease that was just taken.
@@ -118,11 +120,13 @@ impl ReignSetup<'_> {
         let until = Instant::now() + START_PATIENCE;
         loop {
             let sent = document.now();
+            let mut asking = None;
             let taken = match document.read() {
                 Err(error) if Instant::now() >= until => return Err(error),
                 Err(_) => None,
                 Ok(None) => {
                     let begun = |stray: Option<u64>| {
+                        asking = Some(self.taken.ask());
                         let above = local.epoch.max(stray.unwrap_or_default());
                         let lease = first(&local, replication, self.keys, above);
                         let taken = document.write(lease, None).unwrap_or_default()?;
@@ -147,10 +151,8 @@ impl ReignSetup<'_> {
                         self.refuse_lacking(&standing.lease, local.is_in_place())?;
                     }
                     if !free && !std::mem::replace(&mut waits, true) {
-                        log::info!(
-                            "epoch {} may last: waiting until its lease is over",
-                            standing.lease.epoch
-                        );
+                        let epoch = standing.lease.epoch;
+                        log::info!("epoch {epoch} may last: waiting until its lease is over");
                     }
                     let stray = match free {
                         true => self.stray_copy(&document, Some(&standing))?,
@@ -158,6 +160,7 @@ impl ReignSetup<'_> {
                     };
                     stray.and_then(|stray| {
                         let above = local.epoch.max(stray.unwrap_or_default());
+                        asking = Some(self.taken.ask());
                         let taken = take(&document, &standing, &local.holder, above, replication)?;
                         Some((taken, Some(standing.lease), stray))
                     })
@@ -173,6 +176,7 @@ impl ReignSetup<'_> {
                 };
                 return self.go_on(taken, &mut local);
             }
+            drop(asking);
             thread::sleep(SYNC_AGAIN);
         }
     }
@@ -192,10 +196,10 @@ impl ReignSetup<'_> {
             Ok(Some(epoch)) if self.accept_rollback.is_none() => {
                 // Between the two looks another server may have taken the lease, and begun that copy.
                 let again = document.read()?.map(|again| again.version);
-                match again.as_ref() == standing.map(|standing| &standing.version) {
-                    true => Err(strays(epoch, lease_epoch)),
-                    false => Ok(None),
+                if again.as_ref() == standing.map(|standing| &standing.version) {
+                    return Err(strays(epoch, lease_epoch));
                 }
+                Ok(None)
             }
             Ok(stray) => Ok(Some(stray)),
             Err(error) => {
@@ -252,6 +256,7 @@ impl ReignSetup<'_> {
             Arc::clone(self.metrics),
             Arc::clone(self.on_lost),
         ));
+        self.taken.note(&keeper);
         let copier = Arc::new(Copier {
             keeper: Arc::clone(&keeper),
             litestream: litestream.clone(),

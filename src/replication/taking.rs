@@ -1,10 +1,10 @@
 //! Taking the lease at a start, and giving it up where the start comes to nothing.
 
+use super::CONNECTIONS;
 use super::keeper::Keeper;
 use super::lease_document::{LeaseDocument, StandingLease};
 use super::litestream::{EPOCH_FOLDERS, Litestream};
 use super::local_state::LocalState;
-use super::{CONNECTIONS, Reign};
 use crate::clock::Clock;
 use crate::config::{Config, Replication};
 use crate::domain::server_lease::{ServerKeys, ServerLease, renew_every};
@@ -13,23 +13,57 @@ use crate::metrics::Metrics;
 use crate::objects::S3;
 use crate::objects::s3::Patience;
 use crate::outbound::Http;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where a start leaves the lease that it has taken, so that what ends the process meanwhile can give it up.
 #[derive(Clone, Default)]
-pub struct TakenSlot(Arc<Mutex<Option<Arc<Keeper>>>>);
+pub struct TakenSlot(Arc<SlotShared>);
+
+#[derive(Default)]
+struct SlotShared {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Whether the lease is being asked for: the bucket may have given it already.
+    is_asked: bool,
+    keeper: Option<Arc<Keeper>>,
+}
+
+/// As long as the lease is being asked for.
+pub(super) struct Asking<'s>(&'s TakenSlot);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.lock().is_asked = false;
+        self.0.0.changed.notify_all();
+    }
+}
 
 impl TakenSlot {
-    /// Notes the lease of that reign.
-    pub fn note(&self, reign: &Reign) {
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::clone(&reign.keeper));
+    /// Says that the lease is asked for from now on.
+    pub(super) fn ask(&self) -> Asking<'_> {
+        self.lock().is_asked = true;
+        Asking(self)
     }
 
-    /// Gives the lease up, if one was taken; waits for that at most so long.
+    /// Notes the lease that a keeper has.
+    pub(super) fn note(&self, keeper: &Arc<Keeper>) {
+        self.lock().keeper = Some(Arc::clone(keeper));
+    }
+
+    /// Gives the lease up, if one was taken or is being asked for; waits for that at most so long.
     pub fn give_up(&self, within: Duration) {
-        let taken = self.0.lock().unwrap_or_else(|e| e.into_inner()).take();
+        let until = Instant::now() + within;
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(self.lock(), within, |slot| slot.is_asked);
+        let taken = waited.unwrap_or_else(|e| e.into_inner()).0.keeper.take();
         let Some(keeper) = taken else { return };
         let (done, ended) = std::sync::mpsc::channel();
         let spawned = thread::Builder::new()
@@ -39,8 +73,12 @@ impl TakenSlot {
                 let _ = done.send(());
             });
         if spawned.is_ok() {
-            let _ = ended.recv_timeout(within);
+            let _ = ended.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.0.slot.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

@@ -132,7 +132,6 @@ impl Server {
         let listen = options.listen.unwrap_or(config.listen);
         let socket = bind(listen)?;
         let (state, metrics, mut reign) = second_machine::begin(config, &mut options)?;
-        reign.iter().for_each(|reign| options.taken.note(reign));
         let app = Arc::new(app(config, &state, &options, &metrics, reign.as_ref())?);
         measured(&app, &metrics);
         second_machine::copy(reign.as_mut(), &app.store)?;

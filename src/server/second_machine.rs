@@ -9,7 +9,7 @@ use crate::crypto::Keypair;
 use crate::domain::server_lease::ServerKeys;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::replication::{Reign, ReignSetup, kept_epoch, look, server_keys};
+use crate::replication::{Reign, ReignSetup, TakenSlot, kept_epoch, look, server_keys};
 use crate::store::{Fatal, Store, try_checkpoint_file};
 use std::cell::RefCell;
 use std::io;
@@ -144,6 +144,7 @@ pub fn stand_by(
         keys: &keys,
         on_lost: &replaced(),
         accept_rollback: None,
+        taken: &TakenSlot::default(),
     };
     let reign = setup.follow(|| try_bucket(config), pause)?;
     Ok(reign.map(|reign| TakeOver {
@@ -184,6 +185,7 @@ pub(super) fn begin(
             keys: &keys,
             on_lost: &replaced(),
             accept_rollback: options.accept_rollback.as_deref(),
+            taken: &options.taken,
         }
         .begin()
     };

@@ -290,7 +290,7 @@ fn tool(python: &str, folder: &Temp, state_dir: &Path, export: &str) -> (i32, St
 }
 
 #[test]
-fn part_of_a_log_is_no_proof_of_its_beginning() {
+fn part_of_a_log_proves_nothing_of_its_beginning() {
     let s = busy();
     let away = Temp::new();
     let (export, public) = (
