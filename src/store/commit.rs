@@ -74,6 +74,12 @@ impl WriterQueue {
         !waiting.closed
     }
 
+    /// Whether somebody writes, or is about to.
+    #[cfg(test)]
+    pub(super) fn is_led(&self) -> bool {
+        self.lock().led
+    }
+
     /// Ends the thread of the store.
     pub(super) fn close(&self) {
         self.lock().closed = true;

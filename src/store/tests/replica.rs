@@ -173,10 +173,17 @@ fn nobody_is_answered_or_woken_while_the_copy_is_awaited() {
     // It is on the disk, and reads show it.
     assert_eq!(fake.stored(), 1);
     assert_eq!(shown(&store), 1);
-    // More come meanwhile: one call serves all of them, after the one that is under way.
-    let others: Vec<_> = (0..8).map(|_| creating(&store, &fake)).collect();
-    while fake.stored() < 9 {
+    while store.queue.is_led() {
         thread::yield_now();
+    }
+    // More come meanwhile: one call serves all of them, after the one that is under way.
+    let mut others = Vec::new();
+    for stored in 2..=9 {
+        // Each finds nobody writing. One that found the thread of the store at it would wait for its copy too.
+        others.push(creating(&store, &fake));
+        while fake.stored() < stored || store.queue.is_led() {
+            thread::yield_now();
+        }
     }
     // A read begins after the last of these transactions has ended.
     assert_eq!(shown(&store), 9);
