@@ -51,6 +51,8 @@ pub struct Detail {
     pub queue_hint: Option<&'static str>,
     /// Who was notified of it, newest first, and how that went.
     pub notifications: Vec<DeliveryRow>,
+    /// Whether there are older ones.
+    pub notifications_truncated: bool,
 }
 
 impl Detail {
@@ -107,7 +109,9 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         }
         let context_state = view.context_state(request.seq)?;
         let rehearsal = view.last_rehearsal(request.seq)?.map(|(last, _)| last);
-        let notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX, 0)?;
+        let mut notifications = view.list_deliveries(&about, NOTIFICATIONS_MAX + 1, 0)?;
+        let truncated = notifications.len() > NOTIFICATIONS_MAX as usize;
+        notifications.truncate(NOTIFICATIONS_MAX as usize);
         let notifications: Vec<DeliveryRow> = notifications.into_iter().flatten().collect();
         Ok((
             request,
@@ -115,10 +119,10 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
             votes,
             context_state,
             rehearsal,
-            notifications,
+            (notifications, truncated),
         ))
     });
-    let (request, text, votes, context_state, rehearsal, notifications) =
+    let (request, text, votes, context_state, rehearsal, (notifications, truncated)) =
         frozen_if_corrupt(app, id, looked)?;
     let queue_hint = match request.status() {
         Status::Dispatched => awaited::queue_hint(app, &request, now)?,
@@ -135,6 +139,7 @@ pub fn show(app: &App, caller: &Caller, id: &str) -> Result<Detail, Error> {
         next,
         queue_hint,
         notifications,
+        notifications_truncated: truncated,
     })
 }
 

@@ -295,7 +295,10 @@ pub fn body(outcome: &RunOutcome, took: Duration) -> String {
             data = Some(Cow::from(json.as_str()));
             (rows, cut) = (Some(*changed), *truncated);
         }
-        RunOutcome::Migrated { json } => data = Some(Cow::from(json.as_str())),
+        RunOutcome::Migrated { json, truncated } => {
+            data = Some(Cow::from(json.as_str()));
+            cut = *truncated;
+        }
         // Nobody asks for one by an execution; what came of it is not the outcome of one.
         RunOutcome::Rehearsed { .. } => error = Some("a rehearsal is not an execution"),
         RunOutcome::Failed {

@@ -42,15 +42,18 @@ pub fn settle_known(journal: &Journal, now: Timestamp) -> Result<Vec<Unfinished>
             "execution {id} ended with an earlier process: {}",
             effect.as_str()
         );
-        journal.finish(&id, &crashed(effect, 0), now)?;
+        journal.finish(&id, &crashed(effect, None, 0), now)?;
     }
     Ok(asked_about)
 }
 
 /// What is handed in for an execution that ended with the process that ran it.
-fn crashed(effect: JobEffect, rows: u64) -> String {
+fn crashed(effect: JobEffect, mark: Option<&str>, rows: u64) -> String {
     let message = match effect {
-        JobEffect::Committed => return body(&RunOutcome::Changed { rows }, Duration::ZERO),
+        JobEffect::Committed => {
+            let why = "the agent stopped after it was committed";
+            return body(&RunOutcome::proved(rows, mark, why), Duration::ZERO);
+        }
         JobEffect::RolledBack => "agent stopped while the statement ran; rolled back",
         JobEffect::Partial | JobEffect::Unknown => {
             "agent stopped while the statement ran; it may or may not have taken effect"
@@ -76,11 +79,11 @@ pub fn run(shared: &Arc<AgentShared>) {
             "execution {id} was about to be committed by an earlier process: {}",
             effect.as_str()
         );
-        let rows = match left.stage {
-            Stage::Committing { rows, .. } => rows,
-            _ => 0,
+        let (mark, rows) = match &left.stage {
+            Stage::Committing { mark, rows } => (mark.as_deref(), *rows),
+            _ => (None, 0),
         };
-        let body = crashed(effect, rows);
+        let body = crashed(effect, mark, rows);
         match shared.journal.finish(id, &body, shared.clock.now()) {
             Ok(()) => deliver(shared, id, &body),
             Err(e) => log::error!("the outcome of execution {id} is not in the journal: {e}"),

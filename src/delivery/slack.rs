@@ -17,7 +17,11 @@ use crate::outbound::SlackFailure;
 use crate::outbound::slack::CALL_TIMEOUT;
 use crate::store::{DueDelivery, SlackMessage, is_unreadable};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
+/// Names of channels whose ids are remembered, at most: more than a configuration has.
+const CHANNEL_NAMES_MAX: usize = 200;
 /// Events that the message itself reports.
 const OPENING: [&str; 3] = [
     "request.created",
@@ -194,8 +198,8 @@ fn about_request(
     let channel = slack.channel_of(Some(request.target.environment()));
     let mut not_updated = None;
     let root = match posted {
-        Some(root) if is_elsewhere(&root, channel) => {
-            leave(shared, slack, &root, channel);
+        Some(root) if is_elsewhere(&root, &shared.channel_ids.of(channel)) => {
+            leave(shared, slack, &root, &shared.channel_ids.of(channel));
             None
         }
         Some(root) => match update(shared, slack, &root, &post) {
@@ -255,10 +259,41 @@ fn about_unreadable(shared: &Shared, slack: &Slack, facts: &NotificationFacts, i
     open(shared, slack, channel, message).map(|_| None)
 }
 
-/// Whether a message is in another channel than the configuration names by its id; one that it names otherwise may be any.
-fn is_elsewhere(root: &SlackMessage, channel: &str) -> bool {
+/// Which channels the names of the configuration are, as Slack answered last to a message there: somebody may rename a
+/// channel, and give its name to another.
+#[derive(Default)]
+pub(super) struct ChannelIds(Mutex<BTreeMap<String, String>>);
+
+impl ChannelIds {
+    /// The id of a channel where it is known, else the channel as it is named.
+    fn of(&self, channel: &str) -> String {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(channel)
+            .map_or(channel, String::as_str)
+            .to_owned()
+    }
+
+    fn keep(&self, channel: &str, id: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_id(channel) || !is_id(id) {
+            return;
+        }
+        // Names of an earlier configuration are of no use any more.
+        if known.len() >= CHANNEL_NAMES_MAX {
+            known.clear();
+        }
+        known.insert(channel.to_owned(), id.to_owned());
+    }
+}
+
+fn is_id(channel: &str) -> bool {
     let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
-    let is_id = |text: &str| text.starts_with(['C', 'G']) && text.bytes().all(plain);
+    channel.starts_with(['C', 'G']) && channel.bytes().all(plain)
+}
+
+/// Whether a message is in another channel than this one; one that is known by its name only may be any.
+fn is_elsewhere(root: &SlackMessage, channel: &str) -> bool {
     is_id(channel) && is_id(&root.channel) && channel != root.channel
 }
 
@@ -285,10 +320,11 @@ fn open(
     let answer = call(shared, slack, "chat.postMessage", &message)?;
     let text = |name: &str| answer[name].as_str().map(str::to_owned);
     match (text("ts"), text("channel")) {
-        (Some(ts), channel_id) => Ok(SlackMessage {
-            channel: channel_id.unwrap_or_else(|| channel.to_owned()),
-            ts,
-        }),
+        (Some(ts), channel_id) => {
+            let id = channel_id.unwrap_or_else(|| channel.to_owned());
+            shared.channel_ids.keep(channel, &id);
+            Ok(SlackMessage { channel: id, ts })
+        }
         (None, _) => Err(Stopped::Failed(FailedAttempt::new(
             FailureKind::Rejected,
             "the answer does not name the message",

@@ -394,6 +394,7 @@ const EVENTS = {
 
 async function timeline(r, can, signal) {
   const notices = (r.notifications || []).map((n) => h("div", { class: n.status === "dead" ? "banner bad" : "muted" }, `${n.recipient || n.webhook || n.webhook_id} by ${n.channel || n.format || "webhook"}: ${n.status}${n.last_error ? ` (${n.last_error})` : ""}`));
+  if (r.notifications_truncated) notices.push(h("div", { class: "muted" }, "Older notifications are not shown."));
   if (!can("audit.view")) {
     const known = [["asked", r.created_at, r.requester, "good"], ...(r.approval_progress ? r.approval_progress.steps : []).flatMap((s) => s.approvals.map((v) => [v.action === "reject" ? "rejected" : "approved", v.at, v.user, v.action === "reject" ? "bad" : "good"])), r.resolved_at && r.status !== "rejected" ? [r.status.replaceAll("_", " "), r.resolved_at, r.cancelled_by || "", { executed: "good", failed: "bad", execution_lost: "warn" }[r.status] || "muted", r.cancel_reason] : null].filter(Boolean);
     return card("Timeline", null, h("ul", { class: "timeline" }, known.map(([what, at, who, tone, reason]) => entry(at, `${who} ${what}`, tone, reason))), notices);

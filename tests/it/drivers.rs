@@ -5,6 +5,7 @@
 mod awkward;
 mod chaos;
 mod constructs;
+mod forged;
 mod held;
 mod lies;
 mod locks;

@@ -309,3 +309,26 @@ fn an_agent_may_not_suspend() {
     suspend(&agent.person, "requester").refused(403, "forbidden");
     link(&agent.person, "agent-1", json!({"slack_user_id": "U1"})).refused(403, "forbidden");
 }
+
+#[test]
+fn slack_accounts_are_shown_and_unlinked_without_slack() {
+    let s = Server::shop();
+    let ann = s.person("ann", &["readonly"]);
+    let linked = |account: Value| {
+        let body = json!({"slack_user_id": account}).to_string();
+        let head = [("content-type", "application/json")];
+        s.admin()
+            .call("PATCH", "/api/users/ann", &head, body.as_bytes())
+            .is(200);
+        s.admin().get("/api/users/ann").is(200).json["slack_user_id"].clone()
+    };
+    ann.get("/api/me").is(200);
+    assert_eq!(linked(json!("U0123ABCDEF")), "U0123ABCDEF");
+    let users = s.admin().get("/api/users").is(200).list("users");
+    assert!(
+        users
+            .iter()
+            .any(|user| user["slack_user_id"] == "U0123ABCDEF")
+    );
+    assert_eq!(linked(Value::Null), Value::Null);
+}

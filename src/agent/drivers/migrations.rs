@@ -4,12 +4,15 @@
 //! are one transaction, where its marker and the database let it. No lock outlives a migration: what an agent that is
 //! killed leaves is a session that ends.
 
-use super::rows::push_string;
+use super::rows::{Results, push_string};
 use super::{Cancel, Control, DriverJob, JobEffect, RunOutcome};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::Operation;
 use crate::domain::migration::{self, Direction, Migration, RepairAction, is_before};
 use crate::domain::sql::ScriptStatement;
+
+/// What a result tells where statements of a migration return rows.
+const NOT_KEPT: &str = "rows that statements of a migration return are not kept";
 
 /// What becomes of the record of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +86,13 @@ pub(super) trait MigrationRunner {
     fn recorded(&mut self) -> Result<Vec<String>, Failure>;
 
     /// Runs a step and changes the record, after [`Control::started`]; announces the commit where the step is alone
-    /// and one transaction.
-    fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure>;
+    /// and one transaction. What its statements return goes to `returned`, which keeps no row.
+    fn run(
+        &mut self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure>;
 }
 
 /// Runs an operation on migrations to its end.
@@ -118,7 +126,7 @@ pub(super) fn run(
         Err(failure) => return failed(failure),
     };
     let pending = pending(&plan, &recorded);
-    let mut done: Vec<&str> = Vec::new();
+    let (mut done, mut returned): (Vec<&str>, _) = (Vec::new(), Results::new(0, 0));
     for migration in &pending {
         let step = Step {
             version: &migration.version,
@@ -132,22 +140,32 @@ pub(super) fn run(
         };
         let ran = match stopped(control.cancel()) {
             Some(why) => Err(Failure::rolled_back(why)),
-            None => runner.run(&step, control),
+            None => runner.run(&step, &mut returned, control),
         };
         match ran {
             Ok(()) => done.push(&migration.version),
             Err(failure) => return broken_off(failure, direction, &migration.version, &done),
         }
     }
+    all_done(direction, &done, &recorded, returned.truncated())
+}
+
+/// The outcome where all migrations that were pending worked; `returned` if statements of them returned rows.
+fn all_done(
+    direction: Direction,
+    done: &[&str],
+    recorded: &[String],
+    returned: bool,
+) -> RunOutcome {
     let mut json = list(
         match direction {
             Direction::Up => "applied",
             Direction::Down => "reverted",
         },
-        &done,
+        done,
     );
     let late: Vec<&str> = match direction {
-        Direction::Up => out_of_order(&done, &recorded),
+        Direction::Up => out_of_order(done, recorded),
         Direction::Down => Vec::new(),
     };
     if !late.is_empty() {
@@ -155,7 +173,16 @@ pub(super) fn run(
         json.push(',');
         json.push_str(&list("out_of_order", &late)[1..]);
     }
-    RunOutcome::Migrated { json }
+    if returned {
+        json.pop();
+        json.push_str(",\"truncated\":true,\"truncation_reason\":");
+        push_string(&mut json, NOT_KEPT);
+        json.push('}');
+    }
+    RunOutcome::Migrated {
+        json,
+        truncated: returned,
+    }
 }
 
 /// The migrations that are to be run, in order: those not applied yet, or the applied ones from the last on.
@@ -188,6 +215,7 @@ fn status(runner: &mut dyn MigrationRunner, control: &dyn Control) -> RunOutcome
             let versions: Vec<&str> = recorded.iter().map(String::as_str).collect();
             RunOutcome::Migrated {
                 json: list("applied_versions", &versions),
+                truncated: false,
             }
         }
         Err(failure) => failed(failure),
@@ -225,12 +253,15 @@ fn repair(detail: &str, runner: &mut dyn MigrationRunner, control: &dyn Control)
         record,
         alone: true,
     };
-    match runner.run(&step, control) {
+    match runner.run(&step, &mut Results::new(0, 0), control) {
         Ok(()) => {
             let mut json = format!("{{\"repaired\":\"{}\",\"version\":", repair.action.as_str());
             push_string(&mut json, &repair.version);
             json.push('}');
-            RunOutcome::Migrated { json }
+            RunOutcome::Migrated {
+                json,
+                truncated: false,
+            }
         }
         Err(failure) => failed(failure),
     }

@@ -33,6 +33,10 @@ pub const PLAN_BYTES_MAX: usize = 64 << 10;
 /// Most statements in one job; the server accepts no more in one request.
 pub const STATEMENTS_MAX: usize = 100;
 
+/// Ends the mark of a transaction that has a result.
+#[cfg_attr(not(feature = "postgres"), expect(dead_code))]
+const RETURNED: &str = "+returned";
+
 /// What stands for the words of a database that may quote values of rows.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 const WITHHELD: &str = "the database refused it in words of its own, which may quote rows";
@@ -135,6 +139,8 @@ pub enum RunOutcome {
     Migrated {
         /// `{"applied":[..]}` and the like.
         json: String,
+        /// Whether rows that its statements returned were left out.
+        truncated: bool,
     },
     /// A rehearsal: nothing is left of it, and it is not an execution.
     Rehearsed {
@@ -179,6 +185,19 @@ impl RunOutcome {
                 truncated: results.truncated(),
                 json: results.finish(),
             },
+        }
+    }
+
+    /// A write that changed `rows` rows and whose commit, announced with `mark`, is proved by the database alone: what it
+    /// returned, if anything, has gone with its process, and `why` says how.
+    pub fn proved(rows: u64, mark: Option<&str>, why: &str) -> RunOutcome {
+        match mark.is_some_and(|mark| mark.ends_with(RETURNED)) {
+            true => RunOutcome::Returned {
+                rows,
+                json: rows::unavailable(why),
+                truncated: true,
+            },
+            false => RunOutcome::Changed { rows },
         }
     }
 

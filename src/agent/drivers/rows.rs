@@ -253,6 +253,13 @@ fn size_limit(limit: usize) -> String {
     format!("size limit reached ({limit})")
 }
 
+/// The document of a result that is gone, with why: what it was a result of has taken effect all the same.
+pub fn unavailable(why: &str) -> String {
+    let mut none = ResultRows::new(Vec::new(), 0);
+    none.truncation = Some(format!("result unavailable: {why}"));
+    none.finish()
+}
+
 fn push_truncation(out: &mut String, reason: Option<&str>) {
     out.push_str(",\"truncated\":");
     out.push_str(if reason.is_some() { "true" } else { "false" });

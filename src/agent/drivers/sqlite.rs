@@ -387,8 +387,8 @@ fn write_all(
 }
 
 /// Runs one statement and counts the rows that it changed itself; what triggers and foreign keys did besides is not
-/// counted. Only a statement that counts moves `total_changes`: after any other, `changes` still tells of an
-/// earlier one. Rows that it returns go to `results`, as far as they fit.
+/// counted, unless they did all of it, as those of a view do. Only a statement that counts moves `total_changes`: after any
+/// other, `changes` still tells of an earlier one. Rows that it returns go to `results`, as far as they fit.
 fn write_one(conn: &Connection, sql: &str, results: &mut Results) -> Result<u64, EarlyStop> {
     let mut statement = prepare(conn, sql)?;
     let before = conn.total_changes();
@@ -399,9 +399,11 @@ fn write_one(conn: &Connection, sql: &str, results: &mut Results) -> Result<u64,
     // The change is complete only when the last row was fetched.
     fill(&mut statement, rows, WhenFull::ReadOn)?;
     drop(statement);
-    Ok(match conn.total_changes() == before {
-        true => 0,
-        false => conn.changes(),
+    let all = conn.total_changes().saturating_sub(before);
+    Ok(match (all, conn.changes()) {
+        (0, _) => 0,
+        (all, 0) => all,
+        (_, own) => own,
     })
 }
 

@@ -29,6 +29,7 @@ mod process;
 pub use parent::{Record, Wall};
 
 use super::config::DriverConfig;
+use super::drivers::rows::unavailable;
 use super::drivers::{DriverJob, JobEffect, RunOutcome};
 use crate::domain::id::Operation;
 use serde::{Deserialize, Serialize};
@@ -154,6 +155,7 @@ enum WireOutcome {
     },
     Migrated {
         json: String,
+        truncated: bool,
     },
     Rehearsed {
         json: String,
@@ -168,9 +170,10 @@ enum WireOutcome {
 
 impl WireOutcome {
     fn of(outcome: RunOutcome) -> Result<WireOutcome, serde_json::Error> {
+        let raw = |json| serde_json::value::RawValue::from_string(json);
         Ok(match outcome {
             RunOutcome::Rows { json, truncated } => WireOutcome::Rows {
-                json: serde_json::value::RawValue::from_string(json)?,
+                json: raw(json)?,
                 truncated,
             },
             RunOutcome::Changed { rows } => WireOutcome::Changed { rows },
@@ -180,10 +183,11 @@ impl WireOutcome {
                 truncated,
             } => WireOutcome::Returned {
                 rows,
-                json: serde_json::value::RawValue::from_string(json)?,
+                // What it changed is known all the same.
+                json: raw(json).or_else(|_| raw(unavailable("it cannot be read")))?,
                 truncated,
             },
-            RunOutcome::Migrated { json } => WireOutcome::Migrated { json },
+            RunOutcome::Migrated { json, truncated } => WireOutcome::Migrated { json, truncated },
             RunOutcome::Rehearsed { json } => WireOutcome::Rehearsed { json },
             RunOutcome::Failed {
                 message,
@@ -215,7 +219,7 @@ impl WireOutcome {
                 json: String::from(Box::<str>::from(json)),
                 truncated,
             },
-            WireOutcome::Migrated { json } => RunOutcome::Migrated { json },
+            WireOutcome::Migrated { json, truncated } => RunOutcome::Migrated { json, truncated },
             WireOutcome::Rehearsed { json } => RunOutcome::Rehearsed { json },
             WireOutcome::Failed {
                 message,

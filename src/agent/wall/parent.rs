@@ -420,7 +420,10 @@ impl Run<'_> {
                     .wall
                     .settle(self.driver, mark.as_deref(), &Cancel::new())
                 {
-                    JobEffect::Committed => return RunOutcome::Changed { rows: *rows },
+                    JobEffect::Committed => {
+                        let why = format!("{why}, after it was committed");
+                        return RunOutcome::proved(*rows, mark.as_deref(), &why);
+                    }
                     effect => effect,
                 }
             }

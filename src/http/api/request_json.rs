@@ -66,6 +66,7 @@ pub(super) struct RequestJson<'a> {
     cancel_reason: Option<&'a str>,
     policy_version: &'a str,
     notifications: Vec<Value>,
+    notifications_truncated: bool,
 }
 
 impl<'a> RequestJson<'a> {
@@ -85,6 +86,7 @@ impl<'a> RequestJson<'a> {
             next,
             queue_hint,
             notifications,
+            notifications_truncated,
             ..
         } = detail;
         let workflow = text.workflow.as_ref();
@@ -136,6 +138,7 @@ impl<'a> RequestJson<'a> {
             cancel_reason: r.cancel_reason.as_deref(),
             policy_version: &r.policy_version,
             notifications: notifications.iter().map(notification).collect(),
+            notifications_truncated: *notifications_truncated,
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::policy::notification::{EventFilter, PENDING_MS_MAX, RoutedWebhook};
 use crate::store::DeliveryFilter;
+use std::collections::BTreeSet;
 
 fn routes(ids: &[&str]) -> Arc<Routes> {
     let webhooks = ids.iter().map(|id| RoutedWebhook {
@@ -226,4 +227,51 @@ fn the_schema_refuses_notifications_of_nothing_and_rewritten_ones() {
     }
     assert_eq!(kept(&store), ["ops pending"]);
     counted(&store);
+}
+
+/// Steps of SQLite's virtual machine, in hundreds, that a claim takes of so many notifications that wait; how many it claims.
+fn claiming(waiting: u32, due: bool) -> (usize, u64) {
+    let temp = temp();
+    let store = open(&temp);
+    sync(&store, &["ops"]);
+    create(&store).unwrap();
+    let steps = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let at = if due { store.clock.now().0 } else { i64::MAX };
+    {
+        let mut connection = store.connection.lock().unwrap();
+        connection
+            .execute_batch(&format!(
+                "DROP TRIGGER outbox_insert; INSERT INTO outbox (delivery_id, channel, event_type, request_seq, audit_seq, \
+                 payload_json, status, next_attempt_ms, created_at_ms, updated_at_ms) \
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {waiting}) \
+                 SELECT 'wd-' || i, 'ops', event_type, NULL, audit_seq, payload_json, 'pending', {at}, 0, 0 FROM n, outbox"
+            ))
+            .unwrap();
+        let count = move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            false
+        };
+        connection.progress_handler(100, Some(count)).unwrap();
+    }
+    let claimed = store
+        .claim_deliveries(vec!["ops".to_owned()], BTreeSet::new(), 16)
+        .unwrap();
+    let due = store.read(|view| view.due_channels()).unwrap();
+    assert!(due.len() <= 1);
+    (
+        claimed[0].1.len(),
+        steps.load(std::sync::atomic::Ordering::Relaxed),
+    )
+}
+
+#[test]
+fn a_claim_reads_few_of_hundred_thousand_that_are_due() {
+    let (few, many) = (claiming(100, true), claiming(100_000, true));
+    assert_eq!((few.0, many.0), (16, 16));
+    assert!(many.1 <= 2 * few.1 + 10, "{few:?} {many:?}");
+    // Those that are planned for later cost a look at each, and no more.
+    let later = claiming(100_000, false);
+    assert_eq!(later.0, 1);
+    assert!(later.1 < 100_000, "{later:?}");
 }

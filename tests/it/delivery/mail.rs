@@ -1,7 +1,7 @@
 //! Mail: requesters learn the outcome, approvers that they are asked, and a request shows who was notified and how that
 //! went.
 
-use super::{UPDATE, deliveries};
+use super::{UPDATE, deliveries, is_tried};
 use crate::support::{DELIVERS, Letter, Manner, PostOffice, SHOP, Server, Sink, eventually};
 use serde_json::{Value, json};
 
@@ -207,7 +207,7 @@ fn request_shows_who_was_notified_and_why_somebody_was_not() {
     eventually("an attempt", || {
         deliveries(&s, "status=pending")
             .iter()
-            .any(|d| d["attempts"] == 1)
+            .any(|d| is_tried(d, 1))
     });
     let shown = |id: &str| -> Vec<Value> {
         s.admin()
@@ -272,9 +272,7 @@ fn mail_goes_by_tls_and_shows_no_password() {
     s.approver().approve(&request).is(200);
     // A wrong password may be put right: it is tried again, and given up at the end.
     for attempt in 1..=10 {
-        eventually("an attempt", || {
-            deliveries(&s, "")[0]["attempts"] == attempt
-        });
+        eventually("an attempt", || is_tried(&deliveries(&s, "")[0], attempt));
         s.turn_only(6_600);
     }
     let dead = deliveries(&s, "status=dead").remove(0);
@@ -366,7 +364,7 @@ fn a_server_that_refuses_us_is_tried_again() {
         let s = server(&post);
         s.requester().submit("production", UPDATE);
         let row = || deliveries(&s, "webhook_id=email").remove(0);
-        eventually("an attempt", || row()["attempts"] == 1);
+        eventually("an attempt", || is_tried(&row(), 1));
         assert_eq!(row()["status"], "pending", "{answers:?}");
         post.turn_away(None);
         s.turn_only(7);

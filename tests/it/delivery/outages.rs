@@ -1,6 +1,6 @@
 //! Receivers that are away, slow or busy: nothing is lost, and nobody else waits.
 
-use super::{UPDATE, deliveries, server, settled};
+use super::{UPDATE, deliveries, is_tried, server, settled};
 use crate::support::{DELIVERS, Manner, Person, Program, SHOP, Server, Sink, admin_of, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn an_hour_of(manner: Manner) {
     let requester = s.requester();
     let mut made: Vec<String> = Vec::new();
     made.push(requester.submit("production", UPDATE).id);
-    eventually("an attempt", || sink.count() == 1);
+    eventually("an attempt", || sink.count() >= 1);
     // An hour, in which more and more comes.
     for _ in 0..12 {
         made.push(requester.submit("production", UPDATE).id);
@@ -89,7 +89,7 @@ fn what_is_planned_keeps_its_time_when_receiver_is_back() {
     sink.manner(Manner::Status(503, String::new()));
     s.requester().submit("production", UPDATE);
     eventually("an attempt", || {
-        deliveries(&s, "").iter().any(|d| d["attempts"] == 1)
+        deliveries(&s, "").iter().any(|d| is_tried(d, 1))
     });
     sink.manner(Manner::Accepts);
     s.turn_only(60);
@@ -151,9 +151,7 @@ fn what_is_never_accepted_is_given_up_after_ten_attempts() {
     sink.manner(Manner::Status(500, String::new()));
     s.requester().submit("production", UPDATE);
     for attempt in 1..=10 {
-        eventually("an attempt", || {
-            deliveries(&s, "")[0]["attempts"] == attempt
-        });
+        eventually("an attempt", || is_tried(&deliveries(&s, "")[0], attempt));
         s.turn_only(6_600);
     }
     let dead = settled(&s, "ops", "dead");
@@ -178,7 +176,7 @@ fn requested_pause_counts_for_all_notifications_of_a_receiver() {
     let requester = s.requester();
     requester.submit("production", UPDATE);
     let of_ops = |more: &str| deliveries(&s, &format!("webhook_id=ops{more}"));
-    eventually("an attempt", || of_ops("")[0]["attempts"] == 1);
+    eventually("an attempt", || is_tried(&of_ops("")[0], 1));
     let at = of_ops("")[0]["next_retry_at"].as_str().unwrap().to_owned();
     let at = dbward::clock::Timestamp::parse(&at).unwrap();
     assert!(at.since(s.clock.now()) > 590_000, "{at:?}");
@@ -200,7 +198,7 @@ fn test_message_does_not_wait_for_end_of_a_pause() {
     let s = server(&sink.webhook("ops", "events = [\"request.created\"]"));
     sink.manner(Manner::Status(429, "retry-after: 3600\r\n".to_owned()));
     s.requester().submit("production", UPDATE);
-    eventually("an attempt", || deliveries(&s, "")[0]["attempts"] == 1);
+    eventually("an attempt", || is_tried(&deliveries(&s, "")[0], 1));
     sink.manner(Manner::Accepts);
     s.admin().poke("/api/webhooks/ops/test").is(202);
     eventually("it is sent", || {
@@ -229,7 +227,7 @@ fn reminders_are_cancelled_with_the_wait_and_no_backlog_meanwhile() {
     eventually("a failure", || {
         deliveries(&s, "status=pending")
             .iter()
-            .any(|d| d["attempts"] == 1)
+            .any(|d| is_tried(d, 1))
     });
     s.turn_only(1_000);
     // What is planned, and is older, hides nothing that waits.
@@ -268,7 +266,7 @@ fn a_call_without_an_answer_is_ended_and_made_again() {
     let requester = s.requester();
     let made = [(); 3].map(|()| requester.submit("production", UPDATE).id);
     eventually("the end of the first call", || {
-        deliveries(&s, "").iter().any(|d| d["attempts"] == 1)
+        deliveries(&s, "").iter().any(|d| is_tried(d, 1))
     });
     let pending = deliveries(&s, "status=pending");
     let ended: Vec<&Value> = pending.iter().filter(|d| d["attempts"] == 1).collect();
@@ -393,12 +391,12 @@ fn after_an_outage_events_of_a_request_arrive_in_order() {
     ));
     sink.manner(Manner::HangsUp);
     let request = s.requester().submit("production", UPDATE);
-    for attempt in 1..=5 {
+    for (attempt, pause) in [(1, 7), (2, 37), (3, 150), (4, 750), (5, 800)] {
         eventually("an attempt", || {
-            settled(&s, "ops", "pending")["attempts"] == attempt
+            is_tried(&settled(&s, "ops", "pending"), attempt)
         });
         // The last pause of the message is longer than that of its receiver.
-        s.turn_only([7, 37, 150, 750, 800][attempt - 1]);
+        s.turn_only(pause);
     }
     s.approver().approve(&request).is(200);
     sink.manner(Manner::Accepts);

@@ -3,8 +3,11 @@
 use super::{UPDATE, deliveries, settled};
 use crate::support::{DELIVERS, Manner, SHOP, Server, Sink, eventually};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 const CREATED: &str = "events = [\"request.created\"]";
+/// How long a call of a webhook lasts that nobody answers.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Webhooks that a configuration may have at most.
 const WEBHOOKS_MAX: usize = 50;
 
@@ -24,12 +27,14 @@ fn silent() -> (Vec<Sink>, String) {
     (sinks, hooks)
 }
 
-/// Whether none of the calls to those who are silent has ended.
+/// None of the calls to those who are silent has ended, of which the first began after `since`. A machine on which all
+/// that took longer than a call may last proves nothing.
 #[track_caller]
-fn assert_all_under_way(s: &Server, others: &str) {
+fn assert_all_under_way(s: &Server, others: &str, since: Instant) {
     let mut silenced = deliveries(s, "");
     silenced.retain(|d| d["webhook_id"] != others);
-    assert!(silenced.iter().all(|d| d["attempts"] == 0), "{silenced:?}");
+    let all = silenced.iter().all(|d| d["attempts"] == 0);
+    assert!(all || since.elapsed() >= CALL_TIMEOUT, "{silenced:?}");
 }
 
 #[test]
@@ -38,13 +43,14 @@ fn nobody_known_yet_waits_for_those_who_say_nothing() {
     // The last one in every order.
     let well = Sink::start();
     let s = server(&format!("{hooks}{}", well.webhook("well", CREATED)));
+    let began = Instant::now();
     s.requester().submit("production", UPDATE);
     eventually("it is delivered", || well.count() == 1);
-    assert_all_under_way(&s, "well");
+    assert_all_under_way(&s, "well", began);
     eventually("all are called at one time", || {
-        silent.iter().all(|sink| sink.count() == 1)
+        silent.iter().all(|sink| sink.count() >= 1)
     });
-    assert_all_under_way(&s, "well");
+    assert_all_under_way(&s, "well", began);
 }
 
 #[test]
@@ -54,12 +60,14 @@ fn somebody_known_waits_for_nobody_who_says_nothing() {
     let s = server(&format!("{hooks}{}", well.webhook("well", "")));
     s.admin().poke("/api/webhooks/well/test").is(202);
     settled(&s, "well", "delivered");
+    let began = Instant::now();
     for n in 2..=4 {
         s.requester().submit("production", UPDATE);
         eventually("the next", || well.count() == n);
     }
-    assert_all_under_way(&s, "well");
-    assert!(silent.iter().all(|sink| sink.count() <= 1));
+    assert_all_under_way(&s, "well", began);
+    let called_once = silent.iter().all(|sink| sink.count() <= 1);
+    assert!(called_once || began.elapsed() >= CALL_TIMEOUT);
 }
 
 #[test]

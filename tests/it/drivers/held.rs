@@ -1,4 +1,4 @@
-//! Rehearsals that wait for somebody else's lock: what they say, and what an agent leaves that is killed meanwhile.
+//! What waits for somebody else's lock: what a rehearsal says of it, and what an agent leaves that is killed meanwhile.
 
 use super::places::{mysql, placed, postgres, sqlite};
 use super::served::Served;
@@ -154,6 +154,66 @@ fn a_killed_agent_leaves_nothing(place: Place) {
     let done = served.result(&request).is(200);
     assert_eq!(done.json["rows_affected"], 1, "{}", done.raw());
     assert_eq!(served.place.count("t"), 1);
+}
+
+/// How many wait for a row that somebody else holds.
+fn waiting(place: &Place) -> Option<String> {
+    let sql = match &place.driver {
+        DriverConfig::Sqlite { .. } => return None,
+        DriverConfig::Postgres(_) => {
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        }
+        DriverConfig::MySql(_) => {
+            "SELECT count(*) AS n FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p \
+             ON p.ID = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.DB = DATABASE()"
+        }
+    };
+    Some(place.value(sql))
+}
+
+/// What is reported is what the row shows, also once the row is free again.
+fn an_agent_killed_at_a_foreign_row_tells_the_truth(place: Place) {
+    let mut served = Served::start(place, 60);
+    made(&served.place);
+    let holder = Holder::of(&served.place);
+    let request = served.submit(DELETE, "");
+    eventually("it waits for the row", || {
+        served.journal_has("started") && waiting(&served.place).is_none_or(|n| n == "1")
+    });
+    served.kill_agent();
+    served.start_agent();
+    let reported = served.result(&request).is(200);
+    assert_eq!(
+        reported.json["outcome"],
+        "rolled_back",
+        "{}",
+        reported.raw()
+    );
+    eventually("nobody waits any more", || {
+        waiting(&served.place).is_none_or(|n| n == "0")
+    });
+    holder.lets_go();
+    assert_eq!(served.place.count("t WHERE v = 'a'"), 2);
+    let done = served.run(DELETE);
+    assert_eq!(done.json["rows_affected"], 1, "{}", done.raw());
+    assert_eq!(served.place.count("t"), 1);
+}
+
+#[test]
+fn agent_killed_at_a_foreign_row_of_sqlite_is_truthful() {
+    an_agent_killed_at_a_foreign_row_tells_the_truth(sqlite());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn agent_killed_at_a_foreign_row_of_postgres_is_truthful() {
+    an_agent_killed_at_a_foreign_row_tells_the_truth(postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn agent_killed_at_a_foreign_row_of_mysql_is_truthful() {
+    an_agent_killed_at_a_foreign_row_tells_the_truth(mysql());
 }
 
 #[test]

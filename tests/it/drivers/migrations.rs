@@ -33,7 +33,7 @@ pub fn up(place: &Place, migrations: &[(&str, &str)]) -> RunOutcome {
 #[track_caller]
 pub fn migrated(outcome: RunOutcome) -> Value {
     match outcome {
-        RunOutcome::Migrated { json } => serde_json::from_str(&json).unwrap(),
+        RunOutcome::Migrated { json, .. } => serde_json::from_str(&json).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -41,6 +41,34 @@ pub fn migrated(outcome: RunOutcome) -> Value {
 #[track_caller]
 pub fn recorded(place: &Place) -> Value {
     migrated(migrate(place, Operation::MigrateStatus, ""))["applied_versions"].clone()
+}
+
+/// Rows that nobody keeps are not left out without a word.
+pub fn rows_of_a_migration_are_reported_as_left_out(place: &Place) {
+    let none = ("1", "CREATE TABLE a (id INTEGER); SELECT id FROM a");
+    assert_eq!(migrated(up(place, &[none])), json!({"applied": ["1"]}));
+    let some = (
+        "2",
+        "INSERT INTO a VALUES (1); SELECT id FROM a; DROP TABLE a",
+    );
+    let outcome = up(place, &[some]);
+    assert!(
+        matches!(
+            outcome,
+            RunOutcome::Migrated {
+                truncated: true,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        migrated(outcome),
+        json!({
+            "applied": ["2"], "truncated": true,
+            "truncation_reason": "rows that statements of a migration return are not kept",
+        })
+    );
 }
 
 pub fn migrations_are_applied_once_and_taken_back_in_reverse(place: &Place) {

@@ -2,6 +2,7 @@
 
 mod alone;
 mod bounds;
+mod changed;
 pub mod cluster;
 mod columns;
 mod logins;

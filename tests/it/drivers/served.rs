@@ -115,6 +115,16 @@ impl Served {
         line.unwrap().trim_matches('"').to_owned()
     }
 
+    /// Whether the agent's journal has an execution in this state.
+    pub fn journal_has(&self, state: &str) -> bool {
+        let path = self.folder.path().join("agent").join("journal.db");
+        let journal = rusqlite::Connection::open(path).unwrap();
+        let sql = "SELECT EXISTS (SELECT 1 FROM executions WHERE state = ?1)";
+        journal
+            .query_row(sql, [state], |row| row.get(0))
+            .unwrap_or(false)
+    }
+
     /// Asks the agent to stop, and waits until it has.
     pub fn stop_agent(&mut self) {
         self.agent.take().unwrap().stop();

@@ -79,6 +79,22 @@ fn sqlite_counts_rows_of_triggers_against_the_bound() {
 }
 
 #[test]
+fn rows_that_a_view_of_sqlite_passes_on_are_reported() {
+    let place = sqlite();
+    place.done(&["CREATE TABLE t (id INTEGER)"]);
+    place.done(&["CREATE VIEW w AS SELECT id FROM t"]);
+    place.done(&["CREATE TRIGGER g INSTEAD OF INSERT ON w BEGIN INSERT INTO t VALUES (new.id), (-new.id); END"]);
+    assert_eq!(
+        place.done(&[
+            "INSERT INTO w VALUES (1), (2)",
+            "DELETE FROM t WHERE id < 0"
+        ]),
+        6
+    );
+    assert_eq!(place.count("t"), 2);
+}
+
+#[test]
 fn sqlite_takes_no_name_for_a_string() {
     let place = sqlite();
     place.done(&["CREATE TABLE t (id INTEGER)"]);
@@ -228,6 +244,11 @@ fn transactions_of_migrations_belong_to_the_agent_in_sqlite() {
 #[test]
 fn sqlite_repairs_the_record() {
     migrations::the_record_is_repaired_and_nothing_else(&sqlite());
+}
+
+#[test]
+fn rows_that_a_migration_of_sqlite_returns_are_reported() {
+    migrations::rows_of_a_migration_are_reported_as_left_out(&sqlite());
 }
 
 #[test]

@@ -149,3 +149,30 @@ fn planned_reminders_do_not_keep_others_from_being_given_up() {
         "{late}"
     );
 }
+
+#[test]
+fn request_says_that_older_notifications_are_not_shown() {
+    let hook =
+        |n: usize| format!("[[webhooks]]\nid = \"w{n}\"\nurl = \"https://w{n}.example.com\"\n");
+    let hooks: String = (0..50).map(hook).collect();
+    let s = Server::with(&format!("{SHOP}{hooks}"));
+    let request = s.requester().submit("production", UPDATE);
+    let shown = || s.admin().show(&request).is(200).json;
+    let (first, listed) = (shown(), |all: &Value| {
+        all["notifications"].as_array().unwrap().len()
+    });
+    assert_eq!(
+        (listed(&first), &first["notifications_truncated"]),
+        (50, &json!(false))
+    );
+    let request = request.approved_by(&s.approver()).resumed();
+    s.agent("agent-1").run(&request.id);
+    let all = s.admin().show(&request).is(200).json;
+    assert_eq!(
+        (listed(&all), &all["notifications_truncated"]),
+        (200, &json!(true))
+    );
+    let path = format!("/api/webhook-deliveries?request_id={}&limit=1", request.id);
+    let total = s.admin().get(&path).is(200).json["total"].as_u64().unwrap();
+    assert!(total > 200, "{total}");
+}

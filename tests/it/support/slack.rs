@@ -64,6 +64,8 @@ struct SlackState {
     /// Calls that the real one would not have taken.
     offences: Vec<String>,
     number: u64,
+    /// The channel that every name is, where it is not the usual one.
+    resolved: Option<&'static str>,
     /// A method that takes calls and does not answer.
     held: Option<&'static str>,
     stop: bool,
@@ -119,6 +121,11 @@ impl FakeSlack {
     /// Answers no call of a method until it is released.
     pub fn hold(&self, method: &'static str) {
         self.state.lock().unwrap().held = Some(method);
+    }
+
+    /// Somebody gives the names of channels to this one.
+    pub fn names(&self, channel: &'static str) {
+        self.state.lock().unwrap().resolved = Some(channel);
     }
 
     pub fn release(&self) {
@@ -400,7 +407,8 @@ fn done(state: &mut SlackState, method: &str, body: &Value) -> Value {
                 state.messages.insert(ts.clone());
                 // A name is resolved, an id stays.
                 let named = body["channel"].as_str().filter(|c| c.starts_with("C0"));
-                json!({"ok": true, "ts": ts, "channel": named.unwrap_or("C0RESOLVED")})
+                let resolved = state.resolved.unwrap_or("C0RESOLVED");
+                json!({"ok": true, "ts": ts, "channel": named.unwrap_or(resolved)})
             }
         }
         "chat.update" => match body["ts"].as_str() {

@@ -42,6 +42,7 @@ fn plan(mysql: &MySql, sql: &str, watch: &MySqlDeadline) -> Result<String, MySql
     let mut session = mysql.connect(watch, Some(EXPLAIN_ANSWER_WITHIN))?;
     session.read_as_analysed(watch)?;
     session.wait_briefly(watch)?;
+    session.of_libraries = calls::of_libraries(&mut session, watch)?;
     mysql.limit_time(&mut session, watch)?;
     if calls::first_unknown(&mut session, sql, &reading, watch)?.is_some()
         || !views::only_compute(&mut session, &reading.tables, watch)?

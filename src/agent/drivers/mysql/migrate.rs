@@ -98,7 +98,12 @@ impl MigrationRunner for MySqlMigrations<'_> {
         asked().map_err(|stop| self.rolled_back(stop))
     }
 
-    fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+    fn run(
+        &mut self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure> {
         let (mut session, table) = self.prepared(step).map_err(|stop| self.rolled_back(stop))?;
         // The record is the last of its statements.
         let mut plan: Vec<String> = step.statements.iter().map(|s| s.text.clone()).collect();
@@ -115,7 +120,7 @@ impl MigrationRunner for MySqlMigrations<'_> {
                 true => WriteProgress::new(revocable),
                 false => WriteProgress::each_alone(revocable),
             },
-            results: Results::new(0, 0),
+            results: std::mem::replace(returned, Results::new(0, 0)),
         };
         for (n, sql) in plan.iter().enumerate() {
             if let Err(stop) = self.driver.step(&mut write, sql, None, self.watch) {
@@ -142,7 +147,10 @@ impl MigrationRunner for MySqlMigrations<'_> {
             return Err(failure);
         }
         match write.session.conn.query_drop("COMMIT") {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                *returned = write.results;
+                Ok(())
+            }
             Err(e) if refuses_commit(&e) && step.transactional => {
                 let stop = self.watch.stop(e);
                 Err(self.left(write, stop))

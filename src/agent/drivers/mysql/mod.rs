@@ -37,6 +37,7 @@ use ::mysql::{Conn, Error, OptsBuilder};
 use flavor::MySqlFlavor;
 use session::{MySqlDeadline, MySqlStop, Session};
 use statement::{Ran, numbered, one_statement, query};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use transaction::WriteProgress;
 
@@ -109,6 +110,7 @@ impl MySql {
             id,
             since: None,
             used: false,
+            of_libraries: BTreeSet::new(),
             kind: MySqlFlavor::of_version(&version),
         })
     }
@@ -121,6 +123,9 @@ impl MySql {
         }
         let lock_secs = watch.lock_secs;
         session.read_as_analysed(watch)?;
+        if !read {
+            session.of_libraries = calls::of_libraries(&mut session, watch)?;
+        }
         session.own(
             &format!(
                 "SET SESSION autocommit = 0, SESSION innodb_lock_wait_timeout = {lock_secs}, \

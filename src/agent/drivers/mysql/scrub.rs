@@ -86,6 +86,14 @@ const NAMES_ONLY: &[(u16, &str)] = &[
     (1792, "Cannot execute statement in a READ ONLY transaction"),
     (1792, "Cannot execute statement in a READ ONLY transaction."),
     (1927, "Connection was killed"),
+    (
+        1969,
+        "Query execution was interrupted (max_statement_time exceeded)",
+    ),
+    (
+        3024,
+        "Query execution was interrupted, maximum statement execution time exceeded",
+    ),
     (3819, "Check constraint '*' is violated."),
     (4025, "CONSTRAINT * failed for *"),
 ];

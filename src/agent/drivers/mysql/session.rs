@@ -6,6 +6,7 @@ use crate::agent::drivers::{Cancel, DriverJob, StopReason};
 use crate::domain::policy::execution::LOCK_SECS_DEFAULT;
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, DriverError, Error, Value};
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Number of the error of a cancelled query, and of those of its time limits in MySQL and MariaDB.
 const INTERRUPTED: u16 = 1317;
 const TIMED_OUT: [u16; 2] = [3024, 1969];
+/// How much earlier than ours a timer of the database may end.
+const TIMER_SLACK: Duration = Duration::from_millis(100);
 /// Number of the warning about a lock that was not free in time.
 const LOCK_NOT_FREE: &str = "1205";
 /// Number of the warning about a table that was left out at once, since somebody is changing it: a session that holds
@@ -76,6 +79,12 @@ impl MySqlDeadline {
         self.deadline.is_some_and(|at| Instant::now() >= at)
     }
 
+    /// The same as the database's own timer may see it.
+    fn is_up(&self) -> bool {
+        self.deadline
+            .is_some_and(|at| Instant::now() + TIMER_SLACK >= at)
+    }
+
     pub(super) fn look(&self) -> Result<(), MySqlStop> {
         match self.is_late() || self.cancel.asked().is_some() {
             true => Err(MySqlStop::Interrupted),
@@ -95,7 +104,10 @@ impl MySqlDeadline {
             Error::MySqlError(e) if e.code == INTERRUPTED && self.cancel.asked().is_some() => {
                 MySqlStop::Interrupted
             }
-            Error::MySqlError(e) if TIMED_OUT.contains(&e.code) => MySqlStop::Interrupted,
+            // A plan may set a shorter time, and a routine raise any number.
+            Error::MySqlError(e) if TIMED_OUT.contains(&e.code) && self.is_up() => {
+                MySqlStop::Interrupted
+            }
             Error::MySqlError(e) => {
                 let words = match without_values(e.code, &e.state, &e.message) {
                     None => e.message,
@@ -158,6 +170,8 @@ pub(super) struct Session {
     pub(super) kind: MySqlFlavor,
     /// Whether a statement has run that may have changed how text is read.
     pub(super) used: bool,
+    /// Functions that libraries have given to the server; of what writes.
+    pub(super) of_libraries: BTreeSet<String>,
 }
 
 impl Session {

@@ -1,7 +1,7 @@
 //! What a statement runs by reading: a view may call a function, which may write, and the words of the statement do not
 //! show it.
 
-use super::calls::unknown_by_name;
+use super::calls::unknown_in_view;
 use super::names::named;
 use super::session::{MySqlDeadline, MySqlStop, Session};
 use crate::agent::drivers::guard;
@@ -58,9 +58,11 @@ pub(super) fn only_compute(
         if texts.is_empty() {
             return Ok(false);
         }
-        for reading in guard::readings(&texts, Dialect::MySql) {
+        for (text, reading) in texts.iter().zip(guard::readings(&texts, Dialect::MySql)) {
             match reading {
-                Some(one) if one.reads && one.plain && unknown_by_name(session, &one).is_none() => {
+                Some(one)
+                    if one.reads && one.plain && unknown_in_view(session, text, &one).is_none() =>
+                {
                     waiting.extend(one.tables.into_iter().map(|table| (table, false)));
                 }
                 _ => return Ok(false),

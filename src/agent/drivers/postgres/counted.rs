@@ -4,8 +4,12 @@
 //! them is named with its schema: no other one answers in its place.
 
 use super::rows_text;
+use super::statement::change;
 use super::watch::PgStop;
 use super::wire::PgConnection;
+use crate::agent::drivers::guard;
+use crate::agent::drivers::rows::Results;
+use crate::domain::dialect::Dialect;
 use std::collections::BTreeMap;
 
 /// How often what is deferred may defer again before the plan is refused.
@@ -13,6 +17,9 @@ const ROUNDS_MAX: usize = 8;
 
 /// The tables of the server itself that hold what people have stored: `pg_largeobject` and its metadata.
 const LARGE_OBJECTS: [&str; 2] = ["2613", "2995"];
+
+/// The first oid that the server gives to what people make; those below are of its own tables.
+const FIRST_OWN_OID: u32 = 16_384;
 
 /// Rows of one table that this transaction has changed.
 pub(super) struct CountedTable {
@@ -81,6 +88,39 @@ impl RowCounter {
                 .to_owned(),
         ))
     }
+}
+
+/// Runs a statement of a write to its end; the rows that it has changed. It tells of them itself, but for those of a WITH
+/// before its last part, of EXPLAIN ANALYZE, of a function that is called, and of a trigger that puts rows elsewhere: where
+/// it tells of none, or may not tell of all, what the database counted for it.
+pub(super) fn change_counted(
+    conn: &mut PgConnection,
+    sql: &str,
+    results: &mut Results,
+) -> Result<u64, PgStop> {
+    let before = changed_so_far(conn)?;
+    let own = change(conn, sql, results)?;
+    let tells_all = own > 0 && guard::leading_words(sql, Dialect::Postgres).0 != "WITH";
+    if tells_all || conn.status != b'T' {
+        return Ok(own);
+    }
+    let now = changed_so_far(conn)?;
+    Ok(own.max(now.saturating_sub(before)))
+}
+
+/// Rows of tables that people have made, as the process counts them at the moment.
+fn changed_so_far(conn: &mut PgConnection) -> Result<u64, PgStop> {
+    let [objects, metadata] = LARGE_OBJECTS;
+    let found = conn.own(&format!(
+        "SELECT pg_catalog.sum(pg_catalog.pg_stat_get_xact_tuples_inserted(oid) \
+         OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(oid) \
+         OPERATOR(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_deleted(oid))::pg_catalog.text \
+         FROM pg_catalog.pg_class WHERE relkind OPERATOR(pg_catalog.=) ANY ('{{r,m}}'::pg_catalog.\"char\"[]) \
+         AND (oid OPERATOR(pg_catalog.>=) {FIRST_OWN_OID}::pg_catalog.oid \
+         OR oid OPERATOR(pg_catalog.=) ANY ('{{{objects},{metadata}}}'::pg_catalog.oid[]))"
+    ))?;
+    let rows = rows_text(found).into_iter().next();
+    Ok(rows.and_then(|rows| rows.parse().ok()).unwrap_or(0))
 }
 
 pub(super) fn total(found: &[CountedTable]) -> u64 {

@@ -61,13 +61,18 @@ impl PgMigrations<'_> {
     }
 
     /// Everything in one transaction; the effect of a failure is in it.
-    fn in_transaction(&self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+    fn in_transaction(
+        &self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure> {
         let opened = self.driver.connect(self.watch).and_then(|mut conn| {
             let session = self.driver.begin(&mut conn, "", self.watch)?;
             Ok((conn, session))
         });
         let (mut conn, session) = opened.map_err(|stop| self.rolled_back(stop))?;
-        let all = self.run_all(&mut conn, step, &session, control);
+        let all = self.run_all(&mut conn, step, &session, returned, control);
         let mark = match all {
             Ok(mark) => mark,
             Err(stop) => {
@@ -101,6 +106,7 @@ impl PgMigrations<'_> {
         conn: &mut PgConnection,
         step: &Step<'_>,
         session: &str,
+        returned: &mut Results,
         control: &dyn Control,
     ) -> Result<Option<String>, PgStop> {
         control
@@ -112,15 +118,15 @@ impl PgMigrations<'_> {
             if n > 0 {
                 renew_limits(conn, self.watch)?;
             }
-            change(conn, &statement.text, &mut Results::new(0, 0))
-                .map_err(|stop| numbered(stop, step, n))?;
+            change(conn, &statement.text, returned).map_err(|stop| numbered(stop, step, n))?;
             if conn.status != b'T' {
                 return Err(numbered(PgStop::Failed(ENDED.to_owned()), step, n));
             }
         }
         conn.own(&step.record_sql(&table))?;
         conn.own("SET CONSTRAINTS ALL IMMEDIATE")?;
-        let mark = self.driver.mark(conn)?;
+        // Its result says which version it is.
+        let mark = self.driver.mark(conn, true)?;
         conn.own(LEAVE_NOTHING)?;
         self.watch.look()?;
         if step.alone {
@@ -132,14 +138,19 @@ impl PgMigrations<'_> {
     }
 
     /// Each statement by itself, then the record.
-    fn one_by_one(&self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+    fn one_by_one(
+        &self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure> {
         let opened = Alone::open(self.driver, self.watch);
         let mut alone = opened.map_err(|stop| self.rolled_back(stop))?;
         control
             .started(Some(&alone.session), false)
             .map_err(Failure::rolled_back)?;
         for (n, statement) in step.statements.iter().enumerate() {
-            if let Err(stop) = alone.run(&statement.text, &mut Results::new(0, 0), self.watch) {
+            if let Err(stop) = alone.run(&statement.text, returned, self.watch) {
                 let (effect, left) = alone.left_by(&statement.text);
                 return Err(self.left(effect, &left, numbered(stop, step, n), n));
             }
@@ -153,7 +164,7 @@ impl PgMigrations<'_> {
             record: step.record,
             alone: false,
         };
-        self.in_transaction(&record, control).map_err(|failure| Failure {
+        self.in_transaction(&record, returned, control).map_err(|failure| Failure {
             message: format!(
                 "its statements ran, and the version could not be recorded: {}; migrate_repair does that",
                 failure.message
@@ -225,10 +236,15 @@ impl MigrationRunner for PgMigrations<'_> {
         asked().map_err(|stop| self.failure(stop, JobEffect::RolledBack))
     }
 
-    fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+    fn run(
+        &mut self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure> {
         match step.transactional {
-            true => self.in_transaction(step, control),
-            false => self.one_by_one(step, control),
+            true => self.in_transaction(step, returned, control),
+            false => self.one_by_one(step, returned, control),
         }
     }
 }

@@ -22,15 +22,15 @@ mod wire;
 
 use super::rows::Results;
 use super::{
-    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RunOutcome, WhenFull, guard,
-    migrations, rehearsal,
+    Cancel, Control, Driver, DriverJob, JobEffect, READ_ONLY, RETURNED, RunOutcome, WhenFull,
+    guard, migrations, rehearsal,
 };
 use crate::agent::config::DatabaseEndpoint;
 use crate::domain::dialect::Dialect;
 use crate::domain::sql::table_parts;
-use counted::{RowCounter, uncounted};
+use counted::{RowCounter, change_counted, uncounted};
 use session::{LEAVE_NOTHING, abandon, renew_limits};
-use statement::{EMPTY, change, query};
+use statement::{EMPTY, query};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use watch::{PgDeadline, PgStop};
@@ -137,7 +137,7 @@ impl Postgres {
                 return Err(stop);
             }
         };
-        let mark = self.mark(&mut conn)?;
+        let mark = self.mark(&mut conn, !results.is_empty())?;
         // A pooler gives the session to somebody else after COMMIT.
         conn.own(LEAVE_NOTHING)?;
         watch.look()?;
@@ -185,7 +185,7 @@ impl Postgres {
                     "TRUNCATE does not count rows, and a number of rows was approved".to_owned(),
                 ));
             }
-            let rows = change(conn, sql, results).map_err(|stop| numbered(stop, n, job))?;
+            let rows = change_counted(conn, sql, results).map_err(|stop| numbered(stop, n, job))?;
             if conn.status != b'T' {
                 return Err(PgStop::Failed(ENDED.to_owned()));
             }
@@ -202,9 +202,9 @@ impl Postgres {
     }
 
     /// The id of the transaction, by which the database can be asked what became of it: it gets one here if it has none,
-    /// since what it has done elsewhere needs none. Marked where it has changed rows of foreign tables. A server in
-    /// recovery gives none.
-    fn mark(&self, conn: &mut PgConnection) -> Result<Option<String>, PgStop> {
+    /// since what it has done elsewhere needs none. Marked where it has changed rows of foreign tables, and where it
+    /// `returned` something. A server in recovery gives none.
+    fn mark(&self, conn: &mut PgConnection, returned: bool) -> Result<Option<String>, PgStop> {
         let found = conn.own(&format!(
             "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat(pg_catalog.txid_current(), \
              CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c \
@@ -213,7 +213,11 @@ impl Postgres {
              AND l.mode OPERATOR(pg_catalog.<>) ALL (ARRAY['AccessShareLock', 'RowShareLock']::pg_catalog.text[])) \
              THEN '{FOREIGN}' END) END"
         ))?;
-        Ok(rows_text(found).into_iter().next())
+        let mark = rows_text(found).into_iter().next();
+        Ok(match returned {
+            true => mark.map(|mark| mark + RETURNED),
+            false => mark,
+        })
     }
 
     /// Asks until the database knows, for a while.
@@ -221,6 +225,7 @@ impl Postgres {
         let Some(mark) = mark else {
             return JobEffect::Unknown;
         };
+        let mark = mark.strip_suffix(RETURNED).unwrap_or(mark);
         let (id, foreign) = match mark.strip_suffix(FOREIGN) {
             Some(id) => (id, true),
             None => (mark, false),

@@ -8,6 +8,10 @@ use crate::agent::drivers::WITHHELD;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorResponseBody;
 
+/// The function of the server that ends a statement for its time, for a lock, or because somebody asks.
+const INTERRUPTS: &str = "ProcessInterrupts";
+/// SQLSTATE of a lock that was not free in time.
+const LOCK_NOT_FREE: &str = "55P03";
 /// Functions of the server that name constraints, tables and columns only, or nothing at all, wherever they are called
 /// from.
 const NAMING_ROUTINES: [&str; 13] = [
@@ -18,7 +22,7 @@ const NAMING_ROUTINES: [&str; 13] = [
     "ExecPartitionCheckEmitError",
     "PreventCommandIfReadOnly",
     "PreventInTransactionBlock",
-    "ProcessInterrupts",
+    INTERRUPTS,
     "ReportNotNullViolationError",
     "_bt_check_unique",
     "check_exclusion_or_unique_constraint",
@@ -109,6 +113,11 @@ impl PgRefusal {
     /// Whether the server itself says that the statement runs in no transaction; a function may say it of anything.
     pub fn is_of_a_transaction(&self) -> bool {
         self.code == "25001" && self.context.is_none()
+    }
+
+    /// Whether the server itself says that a lock was not free in time, wherever it was waited for.
+    pub fn is_of_a_lock(&self) -> bool {
+        self.code == LOCK_NOT_FREE && self.routine == INTERRUPTS
     }
 
     /// The sentence for everybody, with SQLSTATE; and apart from it all that may quote values of rows.

@@ -10,9 +10,6 @@ use crate::agent::drivers::rehearsal::{OneTableWrite, Report, TableRows, beyond}
 use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, DriverJob};
 
-/// SQLSTATE of a lock that was not free in time.
-const LOCK_NOT_FREE: &str = "55P03";
-
 /// Runs the plan and takes it back; the report as JSON.
 pub(super) fn rehearse(
     driver: &Postgres,
@@ -36,7 +33,7 @@ pub(super) fn rehearse(
         },
     );
     match ran {
-        Err(PgStop::Refused(refusal)) if refusal.code == LOCK_NOT_FREE => {
+        Err(PgStop::Refused(refusal)) if refusal.is_of_a_lock() => {
             Err(PgStop::Failed(waits.cut_off(watch.lock_secs)))
         }
         Err(stop) => Err(stop),

@@ -34,8 +34,6 @@ impl PgStop {
     /// The same, with which of several statements it is.
     pub(super) fn labelled(self, label: String) -> PgStop {
         match self {
-            // A cancelled query, whose words are ours.
-            PgStop::Refused(refusal) if refusal.code == CANCELLED => PgStop::Refused(refusal),
             PgStop::Refused(mut refusal) => {
                 refusal.label = label;
                 PgStop::Refused(refusal)

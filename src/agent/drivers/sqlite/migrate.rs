@@ -1,7 +1,8 @@
 //! Migrations on SQLite.
 
-use super::{EarlyStop, JobDeadline, Sqlite, WhenFull, authorize, fill, prepare, rolled_back};
+use super::{EarlyStop, JobDeadline, Sqlite, authorize, rolled_back, write_one};
 use crate::agent::drivers::migrations::{Failure, MigrationRunner, Step, create_table};
+use crate::agent::drivers::rows::Results;
 use crate::agent::drivers::{Control, JobEffect};
 use crate::domain::migration::TABLE;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -51,14 +52,18 @@ impl SqliteMigrations<'_> {
     }
 
     /// Runs the statements; how many did.
-    fn statements(&self, conn: &Connection, step: &Step<'_>) -> Result<(), (usize, EarlyStop)> {
+    fn statements(
+        &self,
+        conn: &Connection,
+        step: &Step<'_>,
+        returned: &mut Results,
+    ) -> Result<(), (usize, EarlyStop)> {
         for (n, statement) in step.statements.iter().enumerate() {
-            let run = || -> Result<(), EarlyStop> {
+            let mut run = || -> Result<(), EarlyStop> {
                 if self.watch.over() {
                     return Err(EarlyStop::Interrupted);
                 }
-                let mut statement = prepare(conn, &statement.text)?;
-                fill(&mut statement, None, WhenFull::ReadOn)
+                write_one(conn, &statement.text, returned).map(|_| ())
             };
             run().map_err(|stop| (n, stop.reworded(|text| step.numbered(n, text))))?;
         }
@@ -103,12 +108,17 @@ impl MigrationRunner for SqliteMigrations<'_> {
         asked().map_err(|stop| self.rolled_back(stop))
     }
 
-    fn run(&mut self, step: &Step<'_>, control: &dyn Control) -> Result<(), Failure> {
+    fn run(
+        &mut self,
+        step: &Step<'_>,
+        returned: &mut Results,
+        control: &dyn Control,
+    ) -> Result<(), Failure> {
         let conn = self.opened(step, control);
         let mut conn = conn.map_err(|stop| self.rolled_back(stop))?;
         let failed = |e: rusqlite::Error| self.rolled_back(e.into());
         conn.authorizer(Some(authorize_migration)).map_err(failed)?;
-        let ran = self.statements(&conn, step);
+        let ran = self.statements(&conn, step, returned);
         // From here on nothing may interrupt, and COMMIT is ours to say.
         conn.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
             .map_err(failed)?;

@@ -458,8 +458,8 @@ fn a_database_served_read_only_is_changed_by_nothing() {
         &job(Operation::MigrateStatus, &[""]),
         &Unrecorded(Cancel::new()),
     );
-    let json = "{\"applied_versions\":[]}".to_owned();
-    assert_eq!(status, RunOutcome::Migrated { json });
+    let none = "{\"applied_versions\":[]}";
+    assert!(matches!(status, RunOutcome::Migrated { json, .. } if json == none));
     assert_eq!(file.one("SELECT count(*) FROM t"), 3);
 }
 

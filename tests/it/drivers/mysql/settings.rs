@@ -4,7 +4,7 @@ use super::super::migrations::{migrated, up};
 use super::super::places::{mysql, placed};
 use super::super::rehearsals::rehearse;
 use super::super::silence::AtCommit;
-use super::super::{Place, failure, job};
+use super::super::{Journal, Place, failure, job};
 use super::server::OwnServer;
 use dbward::agent::config::{DatabaseEndpoint, DriverConfig, Tls};
 use dbward::agent::drivers::{Cancel, JobEffect};
@@ -137,4 +137,28 @@ fn a_commit_that_the_server_refuses_is_rolled_back() {
     );
     read_only(0);
     assert_eq!(plain.count("t"), 0);
+}
+
+/// As if a library had brought a function that later servers have as their own.
+#[test]
+#[ignore = "needs DBWARD_TEST_MYSQL_URL"]
+fn function_of_a_library_is_not_taken_for_the_servers() {
+    let server = OwnServer::start();
+    let [admin, plain] = users(&server);
+    admin.done(&["CREATE TABLE t (id INTEGER)"]);
+    // This server has none of the name, so it does not even run.
+    let writes = "INSERT INTO t VALUES (LENGTH(UUID_V7()))";
+    let atomic = |place: &Place| {
+        let mut journal = Journal::default();
+        let job = job(Operation::ExecuteDml, &[writes]);
+        let cancel = Cancel::new();
+        place.wall.run(&place.driver, &job, &cancel, &mut journal);
+        journal.atomic
+    };
+    assert_eq!(atomic(&admin), Some(true));
+    admin.done(&["INSERT INTO mysql.func VALUES ('uuid_V7', 0, 'x.so', 'function')"]);
+    assert_eq!(atomic(&admin), Some(false));
+    // Who may not look them up sees none.
+    plain.done(&["CREATE TABLE t (id INTEGER)"]);
+    assert_eq!(atomic(&plain), Some(true));
 }

@@ -181,13 +181,13 @@ impl Hanging {
     }
 
     /// Has a request stop in its COMMIT.
-    fn inside_a_commit(&self) -> Request {
+    fn inside_a_commit(&self, sql: &str) -> Request {
         committed(
             self.admin
                 .write(&["ALTER SYSTEM SET synchronous_standby_names = 'nobody'"]),
         );
         self.admin.done(&["SELECT pg_reload_conf()"]);
-        let request = self.served.submit("INSERT INTO t VALUES (1)", "");
+        let request = self.served.submit(sql, "");
         let hangs = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'";
         eventually("the commit hangs", || self.admin.value(hangs) != "0");
         request
@@ -216,19 +216,27 @@ impl Hanging {
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn an_agent_killed_inside_a_commit_learns_how_it_ended() {
     let mut hanging = Hanging::start();
-    let request = hanging.inside_a_commit();
+    let request = hanging.inside_a_commit("INSERT INTO t VALUES (1) RETURNING id");
     hanging.served.kill_agent();
     hanging.served.start_agent();
     std::thread::park_timeout(std::time::Duration::from_millis(300));
     hanging.let_go();
     hanging.is_reported_as_committed(&request);
+    // What it returned is lost, which is not the same as nothing.
+    let reported = hanging.served.result(&request);
+    let result = &reported.json["result_data"];
+    assert_eq!(
+        result["truncation_reason"],
+        "result unavailable: the agent stopped after it was committed"
+    );
+    assert_eq!(result["truncated"], true);
 }
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn agent_asked_to_stop_inside_commit_tells_how_it_ended() {
     let mut hanging = Hanging::start();
-    let request = hanging.inside_a_commit();
+    let request = hanging.inside_a_commit("INSERT INTO t VALUES (1)");
     hanging.served.agent().signal(Signal::TERM);
     hanging.let_go();
     hanging.served.agent_ends();
@@ -242,7 +250,7 @@ fn agent_that_has_to_stop_inside_a_commit_claims_nothing() {
     hanging.served.stop_agent();
     let at = hanging.served.server.requester().at;
     hanging.served.start_agent_with(at, "drain_secs = 0\n", &[]);
-    let request = hanging.inside_a_commit();
+    let request = hanging.inside_a_commit("INSERT INTO t VALUES (1)");
     hanging.served.agent().signal(Signal::TERM);
     hanging.served.agent_ends();
     // The database commits it after all.

@@ -12,6 +12,12 @@ use serde_json::json;
 
 #[test]
 #[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
+fn rows_that_a_migration_of_postgres_returns_are_reported() {
+    migrations::rows_of_a_migration_are_reported_as_left_out(&postgres());
+}
+
+#[test]
+#[ignore = "needs DBWARD_TEST_POSTGRES_URL"]
 fn postgres_applies_migrations_once() {
     migrations::migrations_are_applied_once_and_taken_back_in_reverse(&postgres());
 }

@@ -126,7 +126,8 @@ fn is_link(inside: &str) -> bool {
         .strip_prefix('@')
         .is_some_and(|id| id.starts_with(['U', 'W']) && id.bytes().all(plain));
     let is_web = inside.starts_with("https://") || inside.starts_with("http://");
-    is_person || (is_web && !inside.contains('<'))
+    let is_channel = inside.starts_with("#C") && inside.bytes().skip(1).all(plain);
+    is_person || is_channel || (is_web && !inside.contains('<'))
 }
 
 #[derive(Default)]
