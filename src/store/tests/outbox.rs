@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::policy::notification::{EventFilter, PENDING_MS_MAX, RoutedWebhook};
 use crate::store::DeliveryFilter;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 fn routes(ids: &[&str]) -> Arc<Routes> {
     let webhooks = ids.iter().map(|id| RoutedWebhook {
@@ -255,7 +255,7 @@ fn claiming(waiting: u32, due: bool) -> (usize, u64) {
         connection.progress_handler(100, Some(count)).unwrap();
     }
     let claimed = store
-        .claim_deliveries(vec!["ops".to_owned()], BTreeSet::new(), 16)
+        .claim_deliveries(vec!["ops".to_owned()], BTreeMap::new(), 16)
         .unwrap();
     let due = store.read(|view| view.due_channels()).unwrap();
     assert!(due.len() <= 1);
