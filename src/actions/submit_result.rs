@@ -141,7 +141,12 @@ fn without_result(
 ) -> ExecutionReport {
     let why = format!("left out: {size} bytes are over the limit of {limit} bytes");
     let (result_data, error_message) = match outcome {
-        ExecutionOutcome::Committed => (Some(no_result(&why)), report.error_message),
+        ExecutionOutcome::Committed => {
+            let none = serde_json::json!({
+                "columns": [], "rows": [], "truncated": true, "truncation_reason": why,
+            });
+            (Some(none.to_string()), report.error_message)
+        }
         _ => {
             let own = report.error_message.unwrap_or_default();
             (None, Some(format!("{own}; result {why}")))
@@ -155,24 +160,8 @@ fn without_result(
     }
 }
 
-/// The document in the place of a result that there is no more.
-fn no_result(why: &str) -> String {
-    serde_json::json!({
-        "columns": [], "rows": [], "truncated": true, "truncation_reason": why,
-    })
-    .to_string()
-}
-
-/// The report of an execution whose result no reader could make sense of: what it proves stays true without it; where it
-/// proves nothing, it failed, and why.
+/// The report of an execution whose result no reader could make sense of: it failed, and why.
 fn unusable(report: ExecutionReport, defect: &str) -> ExecutionReport {
-    if report.outcome == Some(ExecutionOutcome::Committed) {
-        return ExecutionReport {
-            result_data: Some(no_result(&format!("result unavailable: {defect}"))),
-            truncated: true,
-            ..report
-        };
-    }
     let own = report.error_message.filter(|_| !report.success);
     let message = own.map_or_else(
         || format!("{defect}; the statement may have taken effect"),
@@ -180,7 +169,10 @@ fn unusable(report: ExecutionReport, defect: &str) -> ExecutionReport {
     );
     ExecutionReport {
         success: false,
-        outcome: report.outcome,
+        // What it committed stays unproven: its own account of it is broken.
+        outcome: report
+            .outcome
+            .filter(|outcome| *outcome != ExecutionOutcome::Committed),
         error_message: Some(message),
         duration_ms: report.duration_ms,
         ..ExecutionReport::default()

@@ -234,37 +234,6 @@ fn a_proved_outcome_stays_where_its_result_is_too_large() {
 }
 
 #[test]
-fn a_proved_outcome_stays_where_its_result_is_unreadable() {
-    let s = Server::shop();
-    let agent = s.agent("agent-1");
-    for outcome in ["committed", "rolled_back"] {
-        let request = s.requester().submit("development", UPDATE);
-        let claim = agent.claim(&request.id);
-        let committed = outcome == "committed";
-        let body = json!({
-            "success": committed, "result_data": "{\"rows\":3}", "rows_affected": 7, "truncated": false,
-            "error_message": (!committed).then_some("no"), "outcome": outcome, "duration_ms": 12,
-        });
-        agent.result(&claim.execution, &body).is(200);
-        agent.result(&claim.execution, &body).is(200);
-        let request = request.is(if committed { "executed" } else { "failed" });
-        let list = request.by.get(&request.path("/executions")).is(200);
-        assert_eq!(list.list("executions")[0]["outcome"], outcome);
-        if committed {
-            let shown = request.by.get(&request.path("/result/stream")).is(200);
-            assert_eq!(
-                (&shown.json["success"], &shown.json["rows_affected"]),
-                (&json!(true), &json!(7))
-            );
-            let reason = shown.json["result_data"]["truncation_reason"]
-                .as_str()
-                .unwrap();
-            assert!(reason.starts_with("result unavailable: "), "{reason}");
-        }
-    }
-}
-
-#[test]
 fn a_body_beyond_every_limit_still_ends_its_execution() {
     let s = Server::shop();
     let agent = s.agent("agent-1");
